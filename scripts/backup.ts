@@ -1,0 +1,44 @@
+// db:backup: takes a copy and an export now, beside a running app.
+// Guarantees: what it names was read back; the exit code is 0 only then.
+
+import { join } from 'node:path'
+import { takeBackup } from '../src/backup.ts'
+import { BootkeeperError } from '../src/errors.ts'
+import { exportDatabase } from '../src/export.ts'
+import { formatBytes } from '../src/log.ts'
+import { readManifest } from '../src/manifest.ts'
+import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
+import { withOps } from './open-ops.ts'
+import { readWords } from './run-command.ts'
+
+const help = `
+Takes a backup now: a verified copy of the database and a JSON export of it. The app may go on running.
+
+  npm run db:backup
+  npm run db:backup -- --reason "before the cleanup"
+  npm run db:backup -- --json
+
+  --reason TEXT   why, for the list
+  --json          print one object: id, status, files with path, bytes and sha256
+`
+
+export default async function backup(words: string[]): Promise<number> {
+  const parsed = readWords(words, help, { reason: { type: 'string' }, json: { type: 'boolean' } })
+  if (!parsed) return 0
+  return await withOps(async ({ config, engine, origin }) => {
+    if ((await engine.signature()) === 'none')
+      throw new BootkeeperError('BACKUP_NOT_FOUND', 'There is no database yet, so there is nothing to back up.', { next: 'Start the app once.' })
+    const why = { ...origin, trigger: 'manual' as const, reason: parsed.values.reason ?? 'asked for' }
+    const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
+    const { manifest } = await takeBackup(config, engine, why)
+    await exportDatabase(config, engine, schema, why, manifest.stem)
+    const { files } = await readManifest(config.backupsDir, manifest.stem)
+    const shown = files.map(({ role, name, sizeBytes, sha256 }) => ({ role, path: join(config.backupsDir, name), bytes: sizeBytes, sha256 }))
+    if (parsed.values.json) process.stdout.write(`${JSON.stringify({ id: manifest.stem, status: 'completed', files: shown })}\n`)
+    else {
+      process.stdout.write(`✔ ${manifest.stem}\n`)
+      for (const { role, path, bytes } of shown) process.stdout.write(`    ${role.padEnd(7)} ${formatBytes(bytes).padStart(8)}  ${path}\n`)
+    }
+    return 0
+  })
+}

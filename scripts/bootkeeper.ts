@@ -1,0 +1,32 @@
+// The `bootkeeper` command: without a name it boots, with one it runs that command. Each command is a file beside this.
+// Guarantees: an unknown name is one clear sentence and exit 64; a command's code is loaded only when it is called.
+
+import { runCommand } from './run-command.ts'
+
+const commands: Record<string, { summary: string; load: () => Promise<{ default: Command }> }> = {
+  backup: { summary: 'take a backup now', load: () => import('./backup.ts') },
+  list: { summary: 'show the backups', load: () => import('./list.ts') },
+  verify: { summary: 'read backups back and compare their checksums', load: () => import('./verify.ts') },
+  restore: { summary: 'put the copy of a backup back', load: () => import('./restore.ts') },
+  export: { summary: 'write the data as JSON', load: () => import('./export.ts') },
+  generate: { summary: 'run prisma generate, offline', load: () => import('./generate.ts') },
+  health: { summary: 'exit 0 when the app is up (for HEALTHCHECK)', load: () => import('./health.ts') },
+}
+
+export type Command = (words: string[]) => Promise<number>
+
+const [name, ...words] = process.argv.slice(2)
+if (name === undefined || name === '--' || name === 'boot') await import('../start.ts')
+else if (name === '--help' || name === '-h' || name === 'help') {
+  const rows = Object.entries(commands).map(([key, { summary }]) => `  ${key.padEnd(10)}${summary}`)
+  process.stdout.write(`bootkeeper: boots a Prisma app with its data safe.
+
+  bootkeeper -- COMMAND …    boot, then start COMMAND
+  bootkeeper NAME --help     how to use a command
+
+${rows.join('\n')}
+`)
+} else {
+  const found = commands[name]
+  await runCommand(name, words, found && (async () => (await found.load()).default))
+}

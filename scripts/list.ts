@@ -1,0 +1,36 @@
+// db:list: the backups there are, newest first.
+// Guarantees: only what has a readable manifest is listed.
+
+import { readConfig } from '../src/config.ts'
+import { formatBytes } from '../src/log.ts'
+import { listBackups } from '../src/manifest.ts'
+import { readState } from '../src/state.ts'
+import { readWords } from './run-command.ts'
+
+const help = `
+Shows the backups, newest first. The pinned one is the newest that the app came up on.
+
+  npm run db:list
+  npm run db:list -- --json
+
+  --json   print an array of manifests
+`
+
+export default async function list(words: string[]): Promise<number> {
+  const parsed = readWords(words, help, { json: { type: 'boolean' } })
+  if (!parsed) return 0
+  const config = readConfig()
+  const backups = (await listBackups(config.backupsDir)).reverse()
+  if (parsed.values.json) {
+    process.stdout.write(`${JSON.stringify(backups)}\n`)
+    return 0
+  }
+  if (backups.length === 0) process.stdout.write(`There are no backups in ${config.backupsDir} yet.\n`)
+  const { pinned } = await readState(config.stateDir)
+  for (const { stem, trigger, reason, files } of backups) {
+    const parts = files.map(({ role, sizeBytes }) => `${role} ${formatBytes(sizeBytes)}`).join(', ')
+    const why = trigger === reason ? trigger : `${trigger}: ${reason}`
+    process.stdout.write(`${stem.padEnd(32)}${parts.padEnd(34)}${why}${stem === pinned ? '  (pinned)' : ''}\n`)
+  }
+  return 0
+}

@@ -1,0 +1,30 @@
+// What every ops command begins with: the settings, the engine, the schema, and who asks.
+// Guarantees: the engine is closed again, whatever the command did.
+
+import { mkdir } from 'node:fs/promises'
+import { appIdentity } from '../src/app-identity.ts'
+import type { Origin } from '../src/backup.ts'
+import { type Config, readConfig } from '../src/config.ts'
+import type { Engine } from '../src/engines/engine.ts'
+import { openEngine } from '../src/engines/open.ts'
+import { prismaVersion } from '../src/prisma/fingerprint.ts'
+import { readState } from '../src/state.ts'
+
+export interface Ops {
+  config: Config
+  engine: Engine
+  origin: Omit<Origin, 'trigger' | 'reason'>
+}
+
+export async function withOps(run: (ops: Ops) => Promise<number>): Promise<number> {
+  const config = readConfig()
+  for (const directory of [config.dataDir, config.backupsDir, config.stateDir]) await mkdir(directory, { recursive: true, mode: 0o750 })
+  const engine = await openEngine(config.databaseUrl, { busyMs: config.busyWaitMs })
+  try {
+    const { inStep } = await readState(config.stateDir)
+    const origin = { app: appIdentity(process.cwd()), prisma: await prismaVersion(process.cwd()), fingerprint: inStep ?? '' }
+    return await run({ config, engine, origin })
+  } finally {
+    await engine.close()
+  }
+}

@@ -1,0 +1,177 @@
+// Backups: the copy of the database, taken, verified and listed; and which of them are kept.
+// Guarantees: a damaged database is never copied over anything; a copy is listed only after it was read back; a restart
+// loop leaves the pinned copy, the first one made after it and the newest, however often it goes round.
+
+import { stat } from 'node:fs/promises'
+import { hostname, userInfo } from 'node:os'
+import { join } from 'node:path'
+import { type AppIdentity, bootkeeperVersion } from './app-identity.ts'
+import { command } from './command-hint.ts'
+import type { Config } from './config.ts'
+import type { Engine } from './engines/engine.ts'
+import { BootkeeperError } from './errors.ts'
+import { freeBytes, partialPath } from './files.ts'
+import { formatBytes } from './log.ts'
+import {
+  type BackupFile,
+  commitBackup,
+  listBackups,
+  type Manifest,
+  newStem,
+  readManifest,
+  removeBackup,
+  verifyFile,
+} from './manifest.ts'
+import { type BootState, writeState } from './state.ts'
+import type { StepResult } from './timeline.ts'
+
+/** What a manifest says of where a backup comes from. */
+export interface Origin {
+  trigger: Manifest['trigger']
+  reason: string
+  app: AppIdentity | undefined
+  prisma: string
+  fingerprint: string
+}
+
+/** The copy that holds what the database holds, and the signature that this is true for. */
+export interface SafeCopy {
+  stem: string
+  path: string
+  source: string
+  /** Made by this boot, and not an earlier one that still holds. */
+  isNew: boolean
+}
+
+/** Step 2. undefined: there is no database yet, so there is nothing to lose. */
+export async function copyDatabase(
+  config: Config,
+  engine: Engine,
+  state: BootState,
+  origin: Origin,
+  signal: AbortSignal,
+): Promise<StepResult<SafeCopy | undefined>> {
+  const source = await engine.signature()
+  if (source === 'none') return { skipped: true, text: 'no database yet', value: undefined }
+  const known = await findCopyOf(config, state, source)
+  if (known) return { skipped: true, text: `nothing was written since ${known.stem}`, value: known }
+
+  const taken = await takeBackup(config, engine, origin, signal).catch(async (error) => {
+    throw await sayWhichCopyIsGood(config, error)
+  })
+  const { manifest, copy } = taken
+  if (copy.settled) state.copy = { stem: manifest.stem, source: copy.source }
+  else delete state.copy
+  await writeState(config.stateDir, state)
+  await thinOutUnproven(config, state)
+  const speed = `${formatBytes(copy.sizeBytes)}, ${copy.check}`
+  return {
+    text: `${manifest.stem}.${engine.copyExtension}, ${speed}`,
+    value: { stem: manifest.stem, path: join(config.backupsDir, manifest.files[0]!.name), source: copy.source, isNew: true },
+  }
+}
+
+/** Takes a copy, verifies it, lists it. Throws DISK_FULL before it begins where the space would not do. */
+export async function takeBackup(config: Config, engine: Engine, origin: Origin, signal?: AbortSignal) {
+  await requireSpace(config.backupsDir, await engine.sizeBytes())
+  const stem = await newStem(config.backupsDir)
+  const name = `${stem}.${engine.copyExtension}`
+  const partial = partialPath(join(config.backupsDir, name))
+  const copy = await engine.copy(partial, signal)
+  signal?.throwIfAborted()
+  const file: BackupFile = { role: 'copy', name, sizeBytes: copy.sizeBytes, sha256: copy.sha256 }
+  if (copy.settled) file.source = copy.source
+  const manifest = describeBackup(stem, engine, origin, [file])
+  await commitBackup(config.backupsDir, manifest, [{ partial, file }])
+  return { manifest, copy }
+}
+
+export function describeBackup(stem: string, engine: Engine, origin: Origin, files: BackupFile[]): Manifest {
+  const { app, ...rest } = origin
+  return {
+    format: 'bootkeeper-manifest',
+    version: 1,
+    stem,
+    createdAt: new Date().toISOString(),
+    ...rest,
+    ...(app ? { app } : {}),
+    by: { user: userInfo().username, host: hostname() },
+    bootkeeper: bootkeeperVersion(),
+    engine: engine.kind,
+    database: engine.description,
+    files,
+  }
+}
+
+/** The newest backup with a copy that reads back as it was written. */
+export async function newestGoodCopy(config: Config): Promise<Manifest | undefined> {
+  for (const manifest of (await listBackups(config.backupsDir)).reverse()) {
+    const file = copyOf(manifest)
+    if (!file) continue
+    try {
+      await verifyFile(config.backupsDir, file)
+      return manifest
+    } catch (error) {
+      if (!(error instanceof BootkeeperError)) throw error
+    }
+  }
+  return undefined
+}
+
+export function copyOf(manifest: Manifest): BackupFile | undefined {
+  return manifest.files.find((file) => file.role === 'copy')
+}
+
+/**
+ * After the app came up: the newest `keepBootBackups` backups made by boots stay, with the pinned one and the newest
+ * that has an export. Only what boots made is ever removed. Returns the stems that went.
+ */
+export async function pruneBootBackups(config: Config, state: BootState): Promise<string[]> {
+  const boots = (await listBackups(config.backupsDir)).filter(({ trigger }) => trigger === 'boot')
+  const keep = new Set([state.pinned, state.copy?.stem, state.export?.stem])
+  const removable = boots.slice(0, -config.keepBootBackups).filter(({ stem }) => !keep.has(stem))
+  // Nothing is deleted on the word of a state that was lost: without a pinned copy nothing has proved itself.
+  if (!state.pinned || !boots.some(({ stem }) => stem === state.pinned)) return []
+  for (const manifest of removable) await removeBackup(config.backupsDir, manifest)
+  return removable.map(({ stem }) => stem)
+}
+
+// While boots fail, only two unproven backups stay: the first one, made before anything went wrong, and the newest.
+async function thinOutUnproven(config: Config, state: BootState): Promise<void> {
+  const boots = (await listBackups(config.backupsDir)).filter((manifest) => manifest.trigger === 'boot' && copyOf(manifest))
+  const pinned = boots.findIndex(({ stem }) => stem === state.pinned)
+  if (state.pinned !== undefined && pinned < 0) return
+  for (const manifest of boots.slice(pinned + 1).slice(1, -1)) await removeBackup(config.backupsDir, manifest)
+}
+
+async function findCopyOf(config: Config, state: BootState, source: string): Promise<SafeCopy | undefined> {
+  const backups = await listBackups(config.backupsDir)
+  const byManifest = backups.findLast((manifest) => copyOf(manifest)?.source === source)
+  const stem = byManifest?.stem ?? (state.copy?.source === source ? state.copy.stem : undefined)
+  const file = stem === undefined ? undefined : await readManifest(config.backupsDir, stem).then(copyOf, () => undefined)
+  if (!stem || !file) return undefined
+  const path = join(config.backupsDir, file.name)
+  const size = await stat(path).then((s) => s.size, () => undefined)
+  return size === file.sizeBytes ? { stem, path, source, isNew: false } : undefined
+}
+
+async function sayWhichCopyIsGood(config: Config, error: unknown): Promise<unknown> {
+  if (!(error instanceof BootkeeperError) || error.code !== 'DATABASE_CORRUPT') return error
+  const good = await newestGoodCopy(config)
+  return new BootkeeperError('DATABASE_CORRUPT', error.message, {
+    cause: error,
+    next: good
+      ? `The newest good copy is ${good.stem}, of ${good.createdAt}. To restore it: ${command('restore', good.stem, '--apply')}`
+      : `There is no good copy in ${config.backupsDir}. Bring a backup there, or move the damaged file away to start afresh.`,
+  })
+}
+
+async function requireSpace(directory: string, sizeBytes: number): Promise<void> {
+  const needed = Math.ceil(sizeBytes * 1.05) + 1_000_000
+  const free = await freeBytes(directory)
+  if (free >= needed) return
+  throw new BootkeeperError(
+    'DISK_FULL',
+    `A copy of the database needs ${formatBytes(needed)}, but ${directory} has ${formatBytes(free)} free.`,
+  )
+}

@@ -1,0 +1,200 @@
+// The boot: make the data safe, bring it up to the schema, launch the app.
+// Guarantees: nothing is touched before a copy of it was taken, read back and verified; a boot that fails or is stopped
+// leaves the database as it was before, or as it is after, and nothing between.
+
+import { readdir, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { type AppIdentity, appIdentity, bootkeeperVersion } from './app-identity.ts'
+import { copyDatabase, copyOf, type Origin, pruneBootBackups, takeBackup } from './backup.ts'
+import { generateClient } from './client.ts'
+import { command } from './command-hint.ts'
+import type { Config } from './config.ts'
+import { type Console, openConsole } from './console/server.ts'
+import type { Engine } from './engines/engine.ts'
+import { openEngine } from './engines/open.ts'
+import { asBootkeeperError, BootkeeperError } from './errors.ts'
+import { exportIfChanged } from './export.ts'
+import type { Lock } from './lock.ts'
+import { errorFields, type Log } from './log.ts'
+import { readManifest, verifyFile } from './manifest.ts'
+import { prepare } from './prepare.ts'
+import { prismaVersion } from './prisma/fingerprint.ts'
+import { findSchema, readSchemaFiles } from './prisma/schema-files.ts'
+import { currentFingerprint, followSchema } from './schema.ts'
+import { type Signals, Stopped } from './signals.ts'
+import { type BootRecord, type BootState, readState, writeState } from './state.ts'
+import { type Running, superviseApp } from './supervise.ts'
+import { openTimeline, type StepResult, type Timeline } from './timeline.ts'
+
+/** Boots, looks after the app until it ends, and gives the exit code. Throws what stopped the boot. */
+export async function bootAndSupervise(config: Config, log: Log, signals: Signals): Promise<number> {
+  const app = appIdentity(process.cwd())
+  const engine = await openEngine(config.databaseUrl, { busyMs: config.busyWaitMs })
+  log.info(`Bootkeeper ${bootkeeperVersion()} boots ${app ? `${app.name} ${app.version}` : process.cwd()} on ${engine.description}`)
+  const timeline = openTimeline(log, signals.stop)
+  let ground: { lock: Lock; state: BootState } | undefined
+  try {
+    ground = await timeline.step('prepare', () => prepare(config, engine, log, signals.stop))
+    const { state } = ground
+    await makeReady(config, engine, state, app, log, signals, timeline)
+    const launched = await timeline.step('launch', () => launch(config, app, log, signals, timeline))
+    return await lookAfter(launched, config, engine, state, log, timeline)
+  } catch (error) {
+    if (ground) await recordBoot(config, ground.state, timeline, error)
+    throw error
+  } finally {
+    await engine.close()
+    ground?.lock.release()
+  }
+}
+
+/** Steps 2 to 5. */
+async function makeReady(
+  config: Config,
+  engine: Engine,
+  state: BootState,
+  app: AppIdentity | undefined,
+  log: Log,
+  signals: Signals,
+  { step, attempt }: Timeline,
+): Promise<void> {
+  const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
+  const prisma = await prismaVersion(process.cwd())
+  const fingerprint = async () => await currentFingerprint({ config, engine, schema })
+  const origin: Origin = { trigger: 'boot', reason: 'boot', app, prisma, fingerprint: state.inStep ?? '' }
+  const copy = await step('copy', () => copyDatabase(config, engine, state, origin, signals.stop))
+  await step('schema', () => followSchema({ config, engine, state, schema, log, signal: signals.stop }, copy))
+  await step('client', () => generateClient(config, schema, signals.stop))
+  const exported = await attempt('export', async () =>
+    exportIfChanged(config, engine, state, schema, { ...origin, fingerprint: await fingerprint() }, copy, signals.stop),
+  )
+  if (!(exported instanceof BootkeeperError)) return
+  state.exportFailed = exported.message
+  await writeState(config.stateDir, state)
+  log.error(errorFields(exported), exported.message)
+  log.warn('The app starts all the same, without a new export. Every boot tries again until one succeeds.')
+}
+
+type Launched = { kind: 'app'; running: Running } | { kind: 'console'; console: Console; stopped: Promise<number> }
+
+/** Step 6. */
+async function launch(
+  config: Config,
+  app: AppIdentity | undefined,
+  log: Log,
+  signals: Signals,
+  { steps }: Timeline,
+): Promise<StepResult<Launched>> {
+  if (config.appCommand) {
+    const running = await superviseApp(config.appCommand, config, log, signals)
+    const { file, args } = config.appCommand
+    return { text: [file, ...args].join(' '), value: { kind: 'app', running } }
+  }
+  const console = await openConsole(config, {
+    app: app?.name ?? 'The app',
+    bootkeeper: bootkeeperVersion(),
+    startedAt: new Date().toISOString(),
+    steps,
+  })
+  const stopped = new Promise<number>((resolve) => {
+    signals.passTo((signal) => {
+      if (['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'].includes(signal)) void console.close().then(() => resolve(0))
+    })
+  })
+  return { text: `the console answers at ${console.url}`, value: { kind: 'console', console, stopped } }
+}
+
+/** Waits for the app to become ready, and to end. Puts the copy back when a changed schema did not get it up. */
+async function lookAfter(
+  launched: Launched,
+  config: Config,
+  engine: Engine,
+  state: BootState,
+  log: Log,
+  timeline: Timeline,
+): Promise<number> {
+  if (launched.kind === 'console') {
+    await markReady(config, state, log, timeline)
+    return await launched.stopped
+  }
+  const { running } = launched
+  try {
+    await running.ready
+  } catch (error) {
+    if (error instanceof Stopped) {
+      await recordBoot(config, state, timeline, error)
+      return await running.ended
+    }
+    await running.stop()
+    throw await undoChange(config, engine, state, log, asBootkeeperError(error))
+  }
+  await markReady(config, state, log, timeline)
+  return await running.ended
+}
+
+async function markReady(config: Config, state: BootState, log: Log, timeline: Timeline): Promise<void> {
+  state.attempts = 0
+  delete state.unprovenChange
+  // The app came up on what this copy holds.
+  if (state.copy) state.pinned = state.copy.stem
+  await recordBoot(config, state, timeline, undefined)
+  const pruned = await pruneBootBackups(config, state)
+  if (pruned.length > 0) log.debug({ pruned }, `Removed ${pruned.length} older boot backups.`)
+}
+
+/** The app did not come up on a changed schema: the copy from before the change goes back. */
+async function undoChange(config: Config, engine: Engine, state: BootState, log: Log, error: BootkeeperError) {
+  const stem = state.unprovenChange
+  if (!stem) return error
+  const manifest = await readManifest(config.backupsDir, stem)
+  const file = copyOf(manifest)!
+  await verifyFile(config.backupsDir, file)
+  // PostgreSQL keeps no file of what is replaced: it becomes a backup first.
+  if (engine.kind === 'postgresql')
+    await takeBackup(config, engine, { trigger: 'pre-restore', reason: 'the app did not come up on this', app: undefined, prisma: manifest.prisma, fingerprint: state.inStep ?? '' })
+  const { aside } = await engine.putBack(join(config.backupsDir, file.name))
+  delete state.unprovenChange
+  delete state.inStep
+  state.copy = { stem, source: await engine.signature() }
+  delete state.export
+  await writeState(config.stateDir, state)
+  if (aside) await keepNewestAside(aside)
+  log.warn(`The app did not come up on the changed schema, so ${stem} was put back.${aside ? ` What it had until then is in ${aside}.` : ''}`)
+  return new BootkeeperError('APP_NOT_READY', error.message, {
+    cause: error,
+    exitCode: error.exitCode,
+    safe: `The database is as it was before the schema change (${stem}).`,
+    next: `Start the version of the app that ran before, or read the app's output above. ${command('list')} shows every backup.`,
+  })
+}
+
+// A loop of failing boots must not fill the disk with what it set aside.
+async function keepNewestAside(aside: string): Promise<void> {
+  const prefix = `${basename(aside).split('.set-aside-')[0]}.set-aside-`
+  const names = (await readdir(dirname(aside))).filter((name) => name.startsWith(prefix)).sort()
+  for (const name of names.slice(0, -3)) await rm(join(dirname(aside), name))
+}
+
+async function recordBoot(config: Config, state: BootState, { steps }: Timeline, failure: unknown): Promise<void> {
+  const outcome = failure === undefined ? 'ready' : 'failed'
+  const code = failure instanceof BootkeeperError ? failure.code : failure instanceof Stopped ? failure.signal : undefined
+  const record: BootRecord = { at: new Date().toISOString(), outcome, steps, ...(code ? { code } : {}) }
+  state.boots.push(record)
+  await writeState(config.stateDir, state)
+}
+
+/** Keeps the container up with one page that says what happened, until a signal ends it. */
+export async function serveMaintenance(config: Config, error: BootkeeperError, log: Log, signals: Signals): Promise<number> {
+  const state = await readState(config.stateDir).catch(() => undefined)
+  const console = await openConsole(config, {
+    app: appIdentity(process.cwd())?.name ?? 'The app',
+    bootkeeper: bootkeeperVersion(),
+    startedAt: new Date().toISOString(),
+    steps: state?.boots.at(-1)?.steps ?? [],
+    failure: error,
+  })
+  log.warn(errorFields(error), `Maintenance mode: ${console.url} says what happened. Restart the container to try again.`)
+  await new Promise<void>((resolve) => signals.passTo(() => resolve()))
+  await console.close()
+  return error.exitCode
+}

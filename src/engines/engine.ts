@@ -1,0 +1,77 @@
+// What a database engine must be able to do for the boot. Adding an engine is one file that gives this interface and
+// one call to the contract suite in tests/engines/contract.ts.
+// Duties: nothing here writes to the live database but `adopt` and `putBack`, and those two are all or nothing.
+
+export interface Engine {
+  readonly kind: 'sqlite' | 'postgresql'
+  /** For logs and manifests, without credentials. */
+  readonly description: string
+  /** What Prisma's engine and CLI are given. */
+  readonly url: string
+  /** The ending of a copy's file: `db` or `dump`. */
+  readonly copyExtension: string
+  /** A directory that the engine leaves temporary files in, to be swept by the next boot. */
+  readonly workDirectory: string | undefined
+
+  /**
+   * Names the present content cheaply: the same text means that nothing was written since. `none`: no database yet.
+   * May differ although nothing changed, never the other way round.
+   */
+  signature(): Promise<string>
+  /** About how many bytes a copy takes. */
+  sizeBytes(): Promise<number>
+  /** The database's own structure as text, for the fingerprint; '' for an empty or missing one. */
+  structure(): Promise<string>
+  /**
+   * Writes a copy to `partial` (a temporary name), as of one moment, also while others write, fsyncs it and verifies
+   * it. Throws DATABASE_CORRUPT, DATABASE_BUSY, DATABASE_UNREACHABLE, TOOL_MISSING, DISK_FULL.
+   */
+  copy(partial: string, signal?: AbortSignal): Promise<VerifiedCopy>
+  /** Verifies a copy made earlier, without changing it. Gives the problems found; none is good. */
+  checkCopy(path: string, signal?: AbortSignal): Promise<string[]>
+  /**
+   * A place to try a schema change on. `copyFile` is a verified copy of the present database, `source` its signature;
+   * undefined and `none` when there is no database yet.
+   */
+  rehearse(copyFile: string | undefined, source: string, signal?: AbortSignal): Promise<Rehearsal>
+  /**
+   * Puts a verified copy back in the place of the live database, which is set aside and never deleted. All or nothing;
+   * works when the live database is damaged or missing. Gives where the old one is, if it was kept as a file.
+   */
+  putBack(copyFile: string, signal?: AbortSignal): Promise<{ aside: string | undefined }>
+  /** The names of applied migrations, as Prisma recorded them. */
+  appliedMigrations(): Promise<string[]>
+  close(): Promise<void>
+}
+
+export interface VerifiedCopy {
+  /** The signature of what was copied. */
+  source: string
+  /** False where the last write was so recent that the next one might bear the same time: then do not rely on it. */
+  settled: boolean
+  sizeBytes: number
+  sha256: string
+  /** How it was verified, for the log. */
+  check: string
+}
+
+export interface Rehearsal {
+  /** The database that has the change, or will have: what Prisma compares the schema with. */
+  readonly url: string
+  /** True where `url` is a database of its own; false where it is the live one and `apply` waits in a transaction. */
+  readonly isolated: boolean
+  apply(sql: string): Promise<void>
+  /** What of the data before the change is gone after it. Also proves that the result is sound. */
+  losses(): Promise<Loss[]>
+  /** Makes the changed database the live one, atomically. Throws DATABASE_BUSY when the live one changed meanwhile. */
+  adopt(): Promise<void>
+  discard(): Promise<void>
+}
+
+export interface Loss {
+  kind: 'table' | 'column' | 'values' | 'rows' | 'trigger' | 'view'
+  table: string
+  column?: string
+  /** Rows that have a value there. 0: an empty table, or a trigger or view. */
+  rows: number
+}

@@ -1,0 +1,7 @@
+// The child process in which SQLite files are worked on; sqlite.ts starts it.
+// Guarantees: nothing of its own: see sqlite-operations.ts.
+
+import { serveOperations } from '../child.ts'
+import * as operations from './sqlite-operations.ts'
+
+serveOperations(operations)

@@ -1,0 +1,73 @@
+// Exports an SQLite database: every row of every model as JSON text that SQLite itself makes, handed to the document's
+// writer. Synchronous, for a child process of ours that has nothing else to do. Guarantees: everything is read as of one
+// moment, whoever writes meanwhile; the rows that were written are as many as the database counted; nothing is left open.
+
+import { BootkeeperError } from '../errors.ts'
+import { type EngineExportOptions, exportedModels, type NotExported, type WrittenExport } from './engine-export.ts'
+import { openHelper } from './sqlite-export-helper.ts'
+import { openSqliteReader, type SqliteReader } from './sqlite-reader.ts'
+import { countRows } from './sqlite-tables.ts'
+
+export interface SqliteExportOptions extends EngineExportOptions {
+  databasePath: string
+}
+
+export function exportSqlite(options: SqliteExportOptions): WrittenExport {
+  const models = exportedModels(options.model)
+  const reader = openSqliteReader(options.databasePath, options.model)
+  try {
+    const slices = models.flatMap((model) => reader.slices(model))
+    const helper = openHelper(options, slices)
+    const writer = options.openWriter(options.target)
+    try {
+      writer.start({
+        header: options.header,
+        engine: 'sqlite',
+        models,
+        extraColumns: new Map(models.map((model) => [model.name, reader.extraColumns(model)])),
+        notExported: notExported(reader, options),
+      })
+      let position = 0
+      for (const { name } of models) {
+        let rows = 0
+        writer.startModel(name)
+        for (let slice = slices[position]; slice?.model === name; slice = slices[++position]) {
+          const take = (lines: Uint8Array, count: number) => {
+            writer.rows(lines, count)
+            rows += count
+          }
+          if (helper?.has(position)) helper.take(position, take)
+          else reader.read(slice, take)
+          options.onProgress?.({ model: name, rows })
+        }
+        requireAll(reader, options, name, rows)
+      }
+      return writer.finish()
+    } catch (error) {
+      writer.abort()
+      throw error
+    } finally {
+      helper?.close()
+    }
+  } finally {
+    reader.close()
+  }
+}
+
+function notExported(reader: SqliteReader, { model }: SqliteExportOptions): NotExported {
+  const known = new Set(model.models.map(({ table }) => table))
+  const unknown = [...reader.tables.keys()].filter((table) => !known.has(table) && table !== '_prisma_migrations')
+  return {
+    transient: model.models.filter(({ isTransient }) => isTransient).map(({ name }) => name),
+    tables: unknown.map((table) => ({ table, rows: countRows(reader.database, table) })),
+  }
+}
+
+function requireAll(reader: SqliteReader, { model }: SqliteExportOptions, name: string, rows: number): void {
+  const table = model.models.find((each) => each.name === name)?.table ?? name
+  const counted = countRows(reader.database, table)
+  if (rows === counted) return
+  throw new BootkeeperError('EXPORT_FAILED', `Of the ${counted} rows of ${name}, ${rows} were read.`, {
+    next: 'Run `PRAGMA integrity_check` on the database: an index may be damaged.',
+  })
+}

@@ -1,0 +1,382 @@
+// What is done to SQLite files, each as one synchronous function, run in a child process (sqlite-child.ts).
+// Guarantees: the live database is never changed but by `swapIn`, which renames a finished file over it while it holds
+// its exclusive lock; every function may be killed at any moment.
+
+import {
+  chmodSync,
+  chownSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  linkSync,
+  openSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+} from 'node:fs'
+import { basename, dirname } from 'node:path'
+import Database from 'better-sqlite3'
+import { BootkeeperError } from '../errors.ts'
+import { partialPath } from '../files.ts'
+import type { Loss } from './engine.ts'
+
+let held: { database: Database.Database; wal: string; walHeader: string } | undefined
+
+/**
+ * Begins a read transaction on the live database, so that its file stands still while the PARENT copies it and its
+ * -wal. (A copy in this process would cancel SQLite's locks when it closes the file.) Rolls a hot journal back first.
+ */
+export function hold({ path, busyMs }: { path: string; busyMs: number }): {
+  source: string
+  settled: boolean
+  hasWal: boolean
+} {
+  const database = openLive(path, busyMs)
+  try {
+    database.exec('BEGIN')
+    database.prepare('SELECT count(*) FROM sqlite_master').get()
+  } catch (error) {
+    database.close()
+    throw asCorrupt(error, path)
+  }
+  const wal = `${path}-wal`
+  held = { database, wal, walHeader: walHeader(wal) }
+  return { source: signatureOf(path), settled: isSettled(path), hasWal: held.walHeader !== '' }
+}
+
+/**
+ * Ends the read transaction. Says whether a copy of the -wal made meanwhile belongs to the copy of the database.
+ * A log is only started over while we hold our transaction if all of it was already in the database file when we began;
+ * then the file alone, which nobody could change, is the whole database, and the copied log must go.
+ */
+export function release({ copiedWal }: { copiedWal: string }): { keepWal: boolean } {
+  if (!held) throw new Error('release without hold')
+  const keepWal = held.walHeader !== '' && walHeader(held.wal) === held.walHeader && walHeader(copiedWal) === held.walHeader
+  held.database.close()
+  held = undefined
+  return { keepWal }
+}
+
+/** Writes the -wal of a copy into the copy, so that it is one file, and makes it durable. */
+export function foldWal({ path }: { path: string }): void {
+  const database = new Database(path)
+  try {
+    database.pragma('locking_mode = EXCLUSIVE')
+    database.pragma('wal_checkpoint(TRUNCATE)')
+  } finally {
+    database.close()
+  }
+  fsyncPath(path)
+}
+
+/** quick_check: every page, every row and every b-tree. Gives the problems found; never throws for a damaged file. */
+export function check({ path }: { path: string }): string[] {
+  let database: Database.Database | undefined
+  try {
+    database = new Database(path, { fileMustExist: true })
+    // Nobody else opens a copy; so no -shm is made beside it.
+    database.pragma('locking_mode = EXCLUSIVE')
+    database.pragma('query_only = ON')
+    database.pragma('mmap_size = 1099511627776')
+    const rows = database.pragma('quick_check(5)') as { quick_check: string }[]
+    return rows.map((row) => row.quick_check).filter((text) => text !== 'ok')
+  } catch (error) {
+    return [(error as Error).message]
+  } finally {
+    database?.close()
+  }
+}
+
+/** The same on the live database, which others may have open. */
+export function checkLive({ path, busyMs }: { path: string; busyMs: number }): string[] {
+  let database: Database.Database | undefined
+  try {
+    database = openLive(path, busyMs)
+    const rows = database.pragma('quick_check(5)') as { quick_check: string }[]
+    return rows.map((row) => row.quick_check).filter((text) => text !== 'ok')
+  } catch (error) {
+    return [(error as Error).message]
+  } finally {
+    database?.close()
+  }
+}
+
+/** Runs a schema change on a database of our own. */
+export function runScript({ path, sql }: { path: string; sql: string }): void {
+  const database = new Database(path)
+  try {
+    database.pragma('locking_mode = EXCLUSIVE')
+    database.exec(sql)
+  } finally {
+    database.close()
+  }
+}
+
+/**
+ * Compares a database with itself after a schema change: what is no longer there, counted. Puts back triggers that
+ * Prisma dropped with a table it rebuilt. Throws SCHEMA_CHANGE_FAILED when the result is unsound.
+ */
+export function compare({ before, after }: { before: string; after: string }): Loss[] {
+  const database = new Database(after, { fileMustExist: true })
+  try {
+    database.pragma('foreign_keys = OFF')
+    database.prepare('ATTACH ? AS old').run(before)
+    restoreTriggers(database)
+    requireSound(database)
+    return findLosses(database)
+  } finally {
+    database.close()
+    // An attached database in WAL mode leaves these beside the copy; they are empty.
+    for (const ending of ['-wal', '-shm']) rmSync(before + ending, { force: true })
+  }
+}
+
+/**
+ * Puts a finished database in the place of the live one.
+ * 1. Takes the live one's exclusive lock: nobody else has it open. 2. Compares its signature with `source` (where
+ * given): nobody wrote to it. 3. Empties its -wal into it, so that the old log cannot be taken for the new file's.
+ * 4. Gives the new file the owner and mode of the old one, links the old one aside where asked, renames, fsyncs.
+ * The lock is not released: the parent kills this process, because closing would delete a -wal that by then may be the
+ * new file's. If any step fails the live database stays; a kill leaves the old one or the new one.
+ */
+export function swapIn(args: {
+  live: string
+  finished: string
+  source: string | undefined
+  aside: string | undefined
+  busyMs: number
+}): { aside: string | undefined } {
+  const { live, finished, source, aside, busyMs } = args
+  if (!existsSync(live)) {
+    if (source !== undefined && source !== 'none') throw changedMeanwhile(live)
+    for (const ending of ['-wal', '-shm', '-journal']) setAside(live + ending, aside && aside + ending)
+    renameSync(finished, live)
+    fsyncPath(dirname(live))
+    return { aside: undefined }
+  }
+  const damaged = !lockAlone(live, busyMs, () => {
+    if (source !== undefined && signatureOf(live) !== source) throw changedMeanwhile(live)
+  })
+  if (damaged && !aside) throw new BootkeeperError('DATABASE_CORRUPT', `${live} is damaged.`)
+  const { mode, uid, gid } = statSync(live)
+  chmodSync(finished, mode & 0o7777)
+  const own = statSync(finished)
+  if (own.uid !== uid || own.gid !== gid) chownSync(finished, uid, gid)
+  fsyncPath(finished)
+  const linked = aside && !damaged ? partialPath(aside) : aside
+  if (linked) linkSync(live, linked)
+  if (damaged) for (const ending of ['-wal', '-journal', '-shm']) setAside(live + ending, aside + ending)
+  renameSync(finished, live)
+  fsyncPath(dirname(live))
+  if (aside && linked !== aside) {
+    renameSync(linked!, aside)
+    fsyncPath(dirname(aside))
+  }
+  return { aside }
+}
+
+/** Device, inode, size and times of the database and its log: any write by anybody changes one of them. */
+export function signatureOf(path: string): string {
+  const part = (file: string) => {
+    const stat = statSync(file, { bigint: true, throwIfNoEntry: false })
+    return stat && stat.size > 0n ? `${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}` : ''
+  }
+  // An empty file is what SQLite makes on opening: no database yet. A leftover journal counts as a change.
+  const [database, wal, journal] = [part(path), part(`${path}-wal`), part(`${path}-journal`)]
+  return database === '' && wal === '' ? 'none' : `sqlite ${database} wal ${wal} journal ${journal}`
+}
+
+// Kernels before 6.13 stamp writes by the clock's tick, up to 10 ms: two writes in one tick look the same.
+function isSettled(path: string): boolean {
+  const newest = Math.max(...[path, `${path}-wal`].map((file) => statSync(file, { throwIfNoEntry: false })?.ctimeMs ?? 0))
+  return Date.now() - newest > 50
+}
+
+function openLive(path: string, busyMs: number): Database.Database {
+  // Read-only, so that closing does not checkpoint and the file stays as it was found.
+  try {
+    const database = new Database(path, { readonly: true, fileMustExist: true, timeout: busyMs })
+    try {
+      database.prepare('SELECT count(*) FROM sqlite_master').get()
+      return database
+    } catch (error) {
+      database.close()
+      throw error
+    }
+  } catch (error) {
+    const { code } = error as { code?: string }
+    // A hot journal, or a -wal without -shm in a read-only place, needs a writer.
+    if (!code || !/^SQLITE_(READONLY|CANTOPEN)/.test(code)) throw asCorrupt(error, path)
+    return new Database(path, { fileMustExist: true, timeout: busyMs })
+  }
+}
+
+/** False where the file is too damaged to be locked. Throws DATABASE_BUSY where another process has it open. */
+function lockAlone(live: string, busyMs: number, whileLocked: () => void): boolean {
+  const database = new Database(live, { fileMustExist: true, timeout: busyMs })
+  try {
+    // Before the first read: then also a WAL database is locked as a file, and opened by nobody else.
+    database.pragma('locking_mode = EXCLUSIVE')
+    database.exec('BEGIN EXCLUSIVE')
+  } catch (error) {
+    const { code = '' } = error as { code?: string }
+    database.close()
+    if (code.startsWith('SQLITE_BUSY'))
+      throw new BootkeeperError('DATABASE_BUSY', `Another process has ${live} open.`, { cause: error })
+    if (/^SQLITE_(CORRUPT|NOTADB|IOERR)/.test(code)) return false
+    throw error
+  }
+  whileLocked()
+  database.exec('COMMIT')
+  try {
+    database.pragma('wal_checkpoint(TRUNCATE)')
+  } catch {
+    return false
+  }
+  keepOpen.push(database)
+  return true
+}
+
+const keepOpen: Database.Database[] = []
+
+function changedMeanwhile(live: string): BootkeeperError {
+  return new BootkeeperError('DATABASE_BUSY', `Another process wrote to ${live} during the boot.`)
+}
+
+function setAside(file: string, aside: string | undefined): void {
+  if (!existsSync(file)) return
+  if (aside) renameSync(file, aside)
+  else rmSync(file)
+}
+
+/** The 32 bytes that change whenever SQLite starts its log over; '' for no log. */
+function walHeader(path: string): string {
+  let fd: number
+  try {
+    fd = openSync(path, 'r')
+  } catch {
+    return ''
+  }
+  try {
+    const header = Buffer.alloc(32)
+    return readSync(fd, header, 0, 32, 0) === 32 ? header.toString('hex') : ''
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function fsyncPath(path: string): void {
+  const fd = openSync(path, 'r')
+  try {
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+}
+
+function asCorrupt(error: unknown, path: string): unknown {
+  const { code = '', message } = error as { code?: string; message: string }
+  if (!/^SQLITE_(CORRUPT|NOTADB)/.test(code)) return error
+  return new BootkeeperError('DATABASE_CORRUPT', `${basename(path)} is damaged: ${message}.`, { cause: error })
+}
+
+interface MasterRow {
+  type: string
+  name: string
+  tbl_name: string
+  sql: string | null
+}
+
+function master(database: Database.Database, schema: 'old' | 'main'): MasterRow[] {
+  return database
+    .prepare(`SELECT type, name, tbl_name, sql FROM ${schema}.sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'`)
+    .all() as MasterRow[]
+}
+
+function restoreTriggers(database: Database.Database): void {
+  const now = new Set(master(database, 'main').map(({ type, name }) => `${type} ${name}`))
+  for (const { type, name, tbl_name, sql } of master(database, 'old')) {
+    if (type !== 'trigger' || !sql || now.has(`trigger ${name}`) || !now.has(`table ${tbl_name}`)) continue
+    try {
+      database.exec(sql)
+    } catch {
+      // It names a column that is gone; then it counts as lost.
+    }
+  }
+}
+
+function requireSound(database: Database.Database): void {
+  const problems = database.pragma('main.quick_check(5)', { simple: false }) as { quick_check: string }[]
+  if (problems[0]?.quick_check !== 'ok')
+    throw new BootkeeperError('SCHEMA_CHANGE_FAILED', `The changed copy is damaged: ${problems[0]?.quick_check}.`)
+  const violations = (schema: string) => (database.pragma(`${schema}.foreign_key_check`) as { table: string }[])
+  const before = violations('old').length
+  const after = violations('main')
+  if (after.length > before)
+    throw new BootkeeperError(
+      'SCHEMA_CHANGE_FAILED',
+      `After the change ${after.length - before} rows refer to rows that do not exist, the first in table ${after[0]!.table}.`,
+    )
+}
+
+function findLosses(database: Database.Database): Loss[] {
+  const losses: Loss[] = []
+  const count = (sql: string) => (database.prepare(sql).get() as { n: number }).n
+  const now = master(database, 'main')
+  const has = (type: string, name: string) => now.some((row) => row.type === type && row.name === name)
+  for (const { type, name, tbl_name } of master(database, 'old')) {
+    const table = quote(name)
+    if (type === 'trigger' && !has('trigger', name)) losses.push({ kind: 'trigger', table: tbl_name, column: name, rows: 0 })
+    if (type === 'view' && !has('view', name)) losses.push({ kind: 'view', table: name, rows: 0 })
+    if (type !== 'table') continue
+    const rows = count(`SELECT count(*) AS n FROM old.${table}`)
+    if (!has('table', name)) {
+      losses.push({ kind: 'table', table: name, rows })
+      continue
+    }
+    const rowsNow = count(`SELECT count(*) AS n FROM main.${table}`)
+    if (rowsNow < rows) losses.push({ kind: 'rows', table: name, rows: rows - rowsNow })
+    const columnsNow = columns(database, 'main', name)
+    const key = sharedKey(columns(database, 'old', name), columnsNow)
+    for (const [column, { type: typeBefore }] of columns(database, 'old', name)) {
+      const q = quote(column)
+      const after = columnsNow.get(column)
+      if (!after) {
+        const values = count(`SELECT count(${q}) AS n FROM old.${table}`)
+        if (values > 0) losses.push({ kind: 'column', table: name, column, rows: values })
+      } else if (after.type !== typeBefore) {
+        const changed = count(changedValues(table, q, after.type, key))
+        if (changed > 0) losses.push({ kind: 'values', table: name, column, rows: changed })
+      }
+    }
+  }
+  return losses
+}
+
+/** Counts values that a change of type altered, or left in a form that the new type cannot be read from. */
+function changedValues(table: string, column: string, typeNow: string, key: string[]): string {
+  const on = key.length > 0 ? key.map((k) => `o.${quote(k)} = n.${quote(k)}`).join(' AND ') : 'o.rowid = n.rowid'
+  const [o, n] = [`o.${column}`, `n.${column}`]
+  const bothNumbers = `typeof(${o}) IN ('integer','real') AND typeof(${n}) IN ('integer','real')`
+  const same = `CASE WHEN ${bothNumbers} THEN ${o} = ${n} ELSE CAST(${o} AS TEXT) = CAST(${n} AS TEXT) END`
+  const unreadable = /INT|REAL|FLOA|DOUB|DECIMAL|BOOL/i.test(typeNow) ? `OR typeof(${n}) = 'text'` : ''
+  return `SELECT count(*) AS n FROM old.${table} o LEFT JOIN main.${table} n ON ${on} WHERE ${o} IS NOT NULL AND (${n} IS NULL OR NOT ${same} ${unreadable})`
+}
+
+type Columns = Map<string, { type: string; key: number }>
+
+function columns(database: Database.Database, schema: 'old' | 'main', table: string): Columns {
+  const rows = database.pragma(`${schema}.table_xinfo(${quote(table)})`) as { name: string; type: string; pk: number }[]
+  return new Map(rows.map(({ name, type, pk }) => [name, { type, key: pk }]))
+}
+
+function sharedKey(before: Columns, after: Columns): string[] {
+  const keyOf = (columns: Columns) => [...columns].filter(([, { key }]) => key > 0).map(([name, { type }]) => `${name} ${type}`)
+  const names = [...before].filter(([, { key }]) => key > 0).map(([name]) => name)
+  return keyOf(before).join() === keyOf(after).join() ? names : []
+}
+
+function quote(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}

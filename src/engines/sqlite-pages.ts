@@ -1,0 +1,99 @@
+// Pages through a table in the order of its row ids, or of its primary key where it has none, and lets SQLite join the
+// lines of a page into one blob: no row becomes a JavaScript string. The page is small enough for memory, whatever the
+// rows hold.
+
+import type Database from 'better-sqlite3'
+import { BootkeeperError } from '../errors.ts'
+
+export interface PageSource {
+  model: string
+  /** The expression of the line, what it reads from, and the plain table for what needs no joins. */
+  line: string
+  from: string
+  ownTable: string
+  /** The row id, or the columns of the primary key. */
+  keys: string[]
+  /** An expression for the bytes that a row holds. */
+  bytes: string
+}
+
+export type Emit = (lines: Buffer, rows: number) => void
+
+// More rows a page are no faster: at 500 the cost of a call is gone.
+const rowsPerPage = 500
+const bytesPerPage = 4 * 1024 * 1024
+
+interface Page {
+  rows: bigint
+  last?: bigint
+  lines: Buffer
+}
+
+/** Pages within a range of row ids, both ends included. */
+export function rowidPages(database: Database.Database, source: PageSource) {
+  const key = source.keys[0]
+  const within = `${key} BETWEEN ? AND ?`
+  const widest = database.prepare(`SELECT max(${source.bytes}) FROM ${source.ownTable} WHERE ${within}`).pluck()
+  const page = database
+    .prepare(`SELECT count(*) AS rows, max(key) AS last, ${joined} AS lines FROM (
+      SELECT ${source.line} AS line, ${key} AS key FROM ${source.from} WHERE ${within} ORDER BY ${key} LIMIT ?)`)
+    .safeIntegers()
+  return (from: bigint, to: bigint, emit: Emit) => {
+    let limit = limitFor(widest.get(from, to))
+    for (let start = from; start <= to; ) {
+      const { rows, last, lines } = attempt(source, limit, (most) => page.get(start, to, most) as Page)
+      if (rows === 0n || last === undefined) return
+      emit(lines, Number(rows))
+      limit = Math.min(limit, limitFor(lines.length / Number(rows)))
+      start = last + 1n
+    }
+  }
+}
+
+/** Pages of a whole table that has a primary key only. */
+export function keyPages(database: Database.Database, source: PageSource) {
+  const order = source.keys.join(',')
+  const compare = (operator: string) => `(${order}) ${operator} (${source.keys.map(() => '?').join(',')})`
+  const last = (where: string) =>
+    database
+      .prepare(`SELECT ${order} FROM ${source.ownTable} WHERE ${where} ORDER BY ${order} LIMIT 1 OFFSET ?`)
+      .raw()
+      .safeIntegers()
+  const page = (where: string) =>
+    database
+      .prepare(`SELECT count(*) AS rows, ${joined} AS lines FROM (
+        SELECT ${source.line} AS line FROM ${source.from} WHERE ${where} ORDER BY ${order})`)
+      .safeIntegers()
+  const statements = {
+    first: { last: last('true'), upTo: page(compare('<=')), rest: page('true') },
+    next: { last: last(compare('>')), upTo: page(`${compare('>')} AND ${compare('<=')}`), rest: page(compare('>')) },
+  }
+  const widest = database.prepare(`SELECT max(${source.bytes}) FROM ${source.ownTable}`).pluck()
+  return (emit: Emit) => {
+    const limit = limitFor(widest.get())
+    for (let start: unknown[] | undefined = []; start; ) {
+      const { last, upTo, rest } = start.length === 0 ? statements.first : statements.next
+      const end = last.get(...start, limit - 1) as unknown[] | undefined
+      const { rows, lines } = (end ? upTo.get(...start, ...end) : rest.get(...start)) as Page
+      if (rows > 0n) emit(lines, Number(rows))
+      start = end
+    }
+  }
+}
+
+const joined = `CAST(group_concat(line, ',' || char(10)) AS BLOB)`
+
+function limitFor(rowBytes: unknown): number {
+  return Math.max(1, Math.min(rowsPerPage, Math.floor(bytesPerPage / Math.max(1, Number(rowBytes ?? 0)))))
+}
+
+/** Keys that references resolve to can be longer than the row itself, so a page may still prove too long. */
+function attempt(source: PageSource, limit: number, read: (limit: number) => Page): Page {
+  try {
+    return read(limit)
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'SQLITE_TOOBIG') throw error
+    if (limit > 1) return attempt(source, Math.floor(limit / 2), read)
+    throw new BootkeeperError('VALUE_NOT_EXPORTABLE', `${source.model} has a row of more than 1 GB.`, { cause: error })
+  }
+}

@@ -1,0 +1,195 @@
+// Reads the rows of an SQLite database as JSON text, in chunks, within one read transaction: what it gives is the state
+// of one moment, in the order of the row ids, so that two exports of the same data are the same bytes.
+// Memory stays flat: a chunk is as many rows as fit into a few megabytes, judged before they are read.
+
+import Database from 'better-sqlite3'
+import type { DataModel, Model } from '../data-model.ts'
+import { BootkeeperError } from '../errors.ts'
+import { refusedValue, requireColumns } from './engine-export.ts'
+import { type Join, planRow } from './row-plan.ts'
+import { keyPages, type PageSource, rowidPages } from './sqlite-pages.ts'
+import { quoted, sqliteFunctions, sqliteRow } from './sqlite-rows.ts'
+import { isUnique, readTables, type SqliteTableInfo } from './sqlite-tables.ts'
+
+/** A part of a table: rows whose row id lies between the two, or the whole table where it has no row ids. */
+export interface Slice {
+  model: string
+  rows: number
+  from?: bigint
+  to?: bigint
+}
+
+export interface SqliteReader {
+  readonly tables: Map<string, SqliteTableInfo>
+  readonly database: Database.Database
+  extraColumns(model: Model): string[]
+  /** The table in parts of about equal size, in order. */
+  slices(model: Model): Slice[]
+  /** Hands out the slice's rows in order; `lines` as ExportWriter.rows wants them. */
+  read(slice: Slice, emit: (lines: Buffer, rows: number) => void): void
+  close(): void
+}
+
+const rowsPerSlice = 10_000
+const cacheKilobytes = 32_000
+const mostKeyBytes = 24 * 1024 * 1024
+
+export function openSqliteReader(databasePath: string, dataModel: DataModel): SqliteReader {
+  const database = new Database(databasePath, { readonly: true, fileMustExist: true, timeout: 10_000 })
+  try {
+    database.pragma(`cache_size = -${cacheKilobytes}`)
+    database.pragma('temp_store = memory')
+    defineFunctions(database)
+    // The first read after BEGIN is the moment that everything is read as of.
+    database.exec('BEGIN; SELECT count(*) FROM sqlite_master')
+    const tables = readTables(database)
+    return new Reader(database, dataModel, tables)
+  } catch (error) {
+    database.close()
+    throw error
+  }
+}
+
+function defineFunctions(database: Database.Database): void {
+  const options = { deterministic: true, directOnly: true }
+  database.function(sqliteFunctions.base64, options, (blob) => (blob as Buffer).toString('base64'))
+  database.function(sqliteFunctions.finite, options, (value, model, field, row) => {
+    if (Number.isFinite(value)) return value
+    throw refusedValue(String(value), String(model), String(row), String(field))
+  })
+}
+
+class Reader implements SqliteReader {
+  private readonly models: Map<string, Model>
+  private keyBytes = 0
+  private readonly keyTables = new Map<string, string>()
+  private prepared: { model: string; read: SqliteReader['read'] } | undefined
+
+  constructor(
+    readonly database: Database.Database,
+    private readonly dataModel: DataModel,
+    readonly tables: Map<string, SqliteTableInfo>,
+  ) {
+    this.models = new Map(dataModel.models.map((model) => [model.name, model]))
+  }
+
+  close(): void {
+    this.database.close()
+  }
+
+  extraColumns(model: Model): string[] {
+    const known = new Set(model.fields.map(({ column }) => column))
+    return this.table(model)
+      .columns.filter(({ name, isGenerated }) => !isGenerated && !known.has(name))
+      .map(({ name }) => name)
+  }
+
+  slices(model: Model): Slice[] {
+    const { rowid } = this.table(model)
+    const name = quoted(model.table)
+    if (!rowid)
+      return [
+        { model: model.name, rows: this.database.prepare(`SELECT count(*) FROM ${name}`).pluck().get() as number },
+      ]
+    const bounds = this.database
+      .prepare(
+        `SELECT (SELECT count(*) FROM ${name}) AS rows, min(${rowid}) AS first, max(${rowid}) AS last FROM ${name}`,
+      )
+      .safeIntegers()
+      .get() as { rows: bigint; first: bigint | null; last: bigint | null }
+    const { rows, first, last } = bounds
+    if (first === null || last === null) return []
+    const parts = (rows + BigInt(rowsPerSlice) - 1n) / BigInt(rowsPerSlice)
+    const width = (last - first) / parts + 1n
+    const slices: Slice[] = []
+    for (let from = first; from <= last; from += width)
+      slices.push({
+        model: model.name,
+        rows: Number(rows / parts),
+        from,
+        to: from + width - 1n > last ? last : from + width - 1n,
+      })
+    return slices
+  }
+
+  read(slice: Slice, emit: (lines: Buffer, rows: number) => void): void {
+    if (this.prepared?.model !== slice.model) this.prepared = { model: slice.model, read: this.prepare(slice.model) }
+    this.prepared.read(slice, emit)
+  }
+
+  private table(model: Model): SqliteTableInfo {
+    const table = this.tables.get(model.table)
+    requireColumns(
+      model,
+      table?.columns.map(({ name }) => name),
+    )
+    return table as SqliteTableInfo
+  }
+
+  private prepare(modelName: string): SqliteReader['read'] {
+    const model = this.models.get(modelName) as Model
+    const table = this.table(model)
+    const { line, from } = this.rowOf(model, table)
+    const rowidColumn = table.rowid ? [`t.${table.rowid}`] : undefined
+    const keys = rowidColumn ?? table.primaryKey.map((name) => `t.${quoted(name)}`)
+    if (keys.length === 0)
+      throw new BootkeeperError('EXPORT_FAILED', `The columns of the table "${model.table}" hide its row ids.`)
+    const source: PageSource = {
+      model: modelName,
+      line,
+      from,
+      ownTable: `${quoted(model.table)} AS t`,
+      keys,
+      bytes: table.columns.map(({ name }) => `ifnull(octet_length(t.${quoted(name)}),0)`).join('+'),
+    }
+    if (!rowidColumn) {
+      const pages = keyPages(this.database, source)
+      return (_, emit) => pages(emit)
+    }
+    const pages = rowidPages(this.database, source)
+    return ({ from: first, to: last }, emit) => pages(first ?? 0n, last ?? 0n, emit)
+  }
+
+  private rowOf(model: Model, table: SqliteTableInfo): { line: string; from: string } {
+    const rowKey = model.primaryKey.length > 0 ? model.primaryKey : undefined
+    const columns = rowKey?.map((name) => model.fields.find((field) => field.name === name)?.column ?? name)
+    const rowName = columns ? columns.map((name) => `quote(t.${quoted(name)})`).join(" || ',' || ") : `t.${table.rowid}`
+    return sqliteRow(planRow(model, this.dataModel.models), {
+      extraColumns: this.extraColumns(model),
+      rowName,
+      joined: (join) => this.keyTable(join) ?? quoted(join.target.table),
+      mayMatchTwice: (join) =>
+        !isUnique(
+          this.database,
+          this.table(join.target),
+          join.on.map(({ to }) => to.field.column),
+        ),
+    })
+  }
+
+  /**
+   * The target's keys alone, in memory. References point everywhere, and looking each up in a large table reads a page
+   * for every one of them; its keys fit into the processor's cache.
+   */
+  private keyTable(join: Join): string | undefined {
+    const target = this.table(join.target)
+    const id = join.on[0]?.to.field.column
+    if (join.on.length !== 1 || id === undefined || id !== target.rowidAlias) return undefined
+    const columns = [...new Set(join.reads.map((field) => field.column))].filter((name) => name !== id)
+    const cacheName = JSON.stringify([target.name, id, columns])
+    const known = this.keyTables.get(cacheName)
+    if (known) return known
+    const lengths = columns.map((name) => `ifnull(octet_length(${quoted(name)}),0)`).join('+') || '0'
+    const bytes = this.database
+      .prepare(`SELECT ifnull(sum(24 + ${lengths}),0) FROM ${quoted(target.name)}`)
+      .pluck()
+      .get() as number
+    if (this.keyBytes + bytes > mostKeyBytes) return undefined
+    this.keyBytes += bytes
+    const name = `temp.bootkeeper_keys_${this.keyTables.size}`
+    this.database.exec(`CREATE TABLE ${name} (${[`${quoted(id)} INTEGER PRIMARY KEY`, ...columns.map(quoted)].join(',')});
+      INSERT INTO ${name} SELECT ${[id, ...columns].map(quoted).join(',')} FROM ${quoted(target.name)} ORDER BY ${quoted(id)}`)
+    this.keyTables.set(cacheName, name)
+    return name
+  }
+}

@@ -1,0 +1,165 @@
+// SQLite: copies with a read transaction held, schema changes on a copy that is swapped in, putting a copy back.
+// Guarantees: a copy holds every row committed before it began, also with a -wal that was never checkpointed and with
+// writers at work; the live file is only ever replaced whole, by a rename under its exclusive lock.
+
+import { constants } from 'node:fs'
+import { copyFile, rm, stat } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
+import Database from 'better-sqlite3'
+import { type Child, startChild } from '../child.ts'
+import { BootkeeperError } from '../errors.ts'
+import { fsyncFile, partialPath, sha256OfFile } from '../files.ts'
+import type { Engine, Loss, Rehearsal, VerifiedCopy } from './engine.ts'
+import type * as operations from './sqlite-operations.ts'
+import { signatureOf } from './sqlite-operations.ts'
+
+type Operations = typeof operations
+
+/** The file that a `file:` address names; relative ones count from the working directory, as in Prisma. */
+export function sqlitePath(url: string): string {
+  return resolve(decodeURIComponent(url.replace(/^file:(\/\/(?=\/))?/, '').split('?')[0]!))
+}
+
+export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }): Engine {
+  const path = sqlitePath(databaseUrl)
+  let worker: Child<Operations> | undefined
+  const work = () => (worker ??= startChild<Operations>('./sqlite-child', import.meta.url))
+  const stopWork = async () => {
+    await worker?.kill()
+    worker = undefined
+  }
+
+  return {
+    kind: 'sqlite',
+    description: path,
+    url: `file:${path}`,
+    copyExtension: 'db',
+    workDirectory: dirname(path),
+
+    async signature() {
+      return signatureOf(path)
+    },
+
+    async sizeBytes() {
+      const sizes = await Promise.all([path, `${path}-wal`].map((file) => stat(file).then((s) => s.size, () => 0)))
+      return sizes[0]! + sizes[1]!
+    },
+
+    async structure() {
+      if (signatureOf(path) === 'none') return ''
+      const database = new Database(path, { readonly: true, fileMustExist: true, timeout: busyMs })
+      try {
+        const rows = database.prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name').raw().all()
+        return JSON.stringify(rows)
+      } finally {
+        database.close()
+      }
+    },
+
+    async copy(partial, signal) {
+      for (let attempt = 1; ; attempt += 1) {
+        const copy = await copyOnce(partial, signal)
+        const { problems } = copy
+        if (problems.length === 0) return copy
+        await removeDatabase(partial)
+        const live = await work().call('checkLive', { path, busyMs }, signal)
+        if (live.length > 0 || attempt === 2)
+          throw new BootkeeperError('DATABASE_CORRUPT', `${path} is damaged: ${(live[0] ?? problems[0])!.trim()}.`)
+      }
+    },
+
+    async checkCopy(copyFile, signal) {
+      return await work().call('check', { path: copyFile }, signal)
+    },
+
+    async rehearse(before, source, signal) {
+      const scratch = partialPath(path)
+      if (before) await cloneFile(before, scratch)
+      return rehearsal(scratch, before, source, signal)
+    },
+
+    async putBack(copyFile, signal) {
+      const finished = partialPath(path)
+      await cloneFile(copyFile, finished)
+      try {
+        const problems = await work().call('check', { path: finished }, signal)
+        if (problems.length > 0) throw new BootkeeperError('BACKUP_DAMAGED', `${copyFile} is damaged: ${problems[0]}.`)
+        await fsyncFile(finished)
+        const aside = `${path}.set-aside-${new Date().toISOString().replace(/[:.]/g, '-')}`
+        return await work().call('swapIn', { live: path, finished, source: undefined, aside, busyMs })
+      } catch (error) {
+        await rm(finished, { force: true })
+        throw error
+      } finally {
+        await stopWork()
+      }
+    },
+
+    async appliedMigrations() {
+      if (signatureOf(path) === 'none') return []
+      const database = new Database(path, { readonly: true, fileMustExist: true, timeout: busyMs })
+      try {
+        const known = database.prepare("SELECT 1 FROM sqlite_master WHERE name = '_prisma_migrations'").get()
+        if (!known) return []
+        const rows = database.prepare('SELECT migration_name AS name FROM _prisma_migrations WHERE rolled_back_at IS NULL').all()
+        return (rows as { name: string }[]).map(({ name }) => name)
+      } finally {
+        database.close()
+      }
+    },
+
+    close: stopWork,
+  }
+
+  async function copyOnce(partial: string, signal: AbortSignal | undefined): Promise<VerifiedCopy & { problems: string[] }> {
+    const { source, settled, hasWal } = await work().call('hold', { path, busyMs }, signal)
+    const copiedWal = `${partial}-wal`
+    await cloneFile(path, partial)
+    if (hasWal) await cloneFile(`${path}-wal`, copiedWal)
+    const { keepWal } = await work().call('release', { copiedWal }, signal)
+    if (!keepWal) await rm(copiedWal, { force: true })
+    if (keepWal) await work().call('foldWal', { path: partial }, signal)
+    else await fsyncFile(partial)
+    // Two readings side by side: the one proves the structure, the other is what later readings are compared with.
+    const [problems, sha256] = await Promise.all([work().call('check', { path: partial }, signal), sha256OfFile(partial)])
+    const { size } = await stat(partial)
+    return { source, settled, sizeBytes: size, sha256, check: 'read back, quick_check ok', problems }
+  }
+
+  function rehearsal(scratch: string, before: string | undefined, source: string, signal?: AbortSignal): Rehearsal {
+    return {
+      url: `file:${scratch}`,
+      isolated: true,
+      async apply(sql) {
+        await work().call('runScript', { path: scratch, sql }, signal)
+      },
+      async losses(): Promise<Loss[]> {
+        return before ? await work().call('compare', { before, after: scratch }, signal) : []
+      },
+      async adopt() {
+        const problems = await work().call('check', { path: scratch }, signal)
+        if (problems.length > 0)
+          throw new BootkeeperError('SCHEMA_CHANGE_FAILED', `The changed copy is damaged: ${problems[0]}.`)
+        await fsyncFile(scratch)
+        try {
+          await work().call('swapIn', { live: path, finished: scratch, source, aside: undefined, busyMs })
+        } finally {
+          await stopWork()
+        }
+      },
+      async discard() {
+        await stopWork()
+        await removeDatabase(scratch)
+      },
+    }
+  }
+}
+
+// Shares the blocks where the file system can: then a copy costs nothing.
+async function cloneFile(from: string, to: string): Promise<void> {
+  await copyFile(from, to, constants.COPYFILE_FICLONE)
+}
+
+async function removeDatabase(path: string): Promise<void> {
+  for (const ending of ['', '-wal', '-shm', '-journal']) await rm(path + ending, { force: true })
+}

@@ -1,0 +1,223 @@
+// Every failure a user can meet, in one table: its code, exit code, what it means, what became of the data, what to
+// run next. Guarantees: an error that reaches a user is a BootkeeperError; docs/reference/errors.md lists the same
+// codes (a test compares them). Exit codes are sysexits(3), 3 for "refused: would lose data".
+
+export interface ErrorEntry {
+  exitCode: number
+  /** When it happens, for the reference. */
+  meaning: string
+  /** What became of the data. */
+  safe: string
+  /** The command or action to try next, where the place that throws knows no better one. */
+  next: string
+}
+
+const untouched = 'Nothing was touched.'
+const unchanged = 'The database is as it was.'
+
+export const errorTable = {
+  USAGE: {
+    exitCode: 64,
+    meaning: 'A command was called with words it does not know.',
+    safe: untouched,
+    next: 'Run the command with --help.',
+  },
+  SETTINGS_INVALID: {
+    exitCode: 78,
+    meaning: 'An environment variable has a value that is not accepted.',
+    safe: untouched,
+    next: 'Correct the variable; docs/reference/settings.md lists what each accepts.',
+  },
+  SCHEMA_NOT_FOUND: {
+    exitCode: 78,
+    meaning: 'No Prisma schema was found where the settings say.',
+    safe: untouched,
+    next: 'Set PRISMA_SCHEMA to the schema file or its folder.',
+  },
+  DATA_DIR_NOT_WRITABLE: {
+    exitCode: 77,
+    meaning: 'A directory that must be written to belongs to another user or is read-only.',
+    safe: untouched,
+    next: 'Give the directory to the user that runs Bootkeeper.',
+  },
+  DISK_FULL: {
+    exitCode: 73,
+    meaning: 'There is not enough free space to make the data safe first, or the disk filled up on the way.',
+    safe: unchanged,
+    next: 'Free some space, then start again.',
+  },
+  IO: {
+    exitCode: 74,
+    meaning: 'Reading or writing a file failed.',
+    safe: unchanged,
+    next: 'Check the disk and the mount, then start again.',
+  },
+  LOCK_HELD: {
+    exitCode: 75,
+    meaning: 'Another Bootkeeper works on the same data directory.',
+    safe: untouched,
+    next: 'Stop the other one, or wait for it, then start again.',
+  },
+  DATABASE_BUSY: {
+    exitCode: 75,
+    meaning: 'Another process kept the database locked, or kept changing it, for longer than the time allowed.',
+    safe: unchanged,
+    next: 'Stop the other process, then start again.',
+  },
+  DATABASE_UNREACHABLE: {
+    exitCode: 69,
+    meaning: 'The database server did not answer, or refused the login.',
+    safe: untouched,
+    next: 'Check DATABASE_URL and that the server is up, then start again.',
+  },
+  DATABASE_CORRUPT: {
+    exitCode: 65,
+    meaning: 'The database file is damaged, or is no SQLite database.',
+    safe: 'No backup was made of the damaged file and none was replaced; the file itself is as it was found.',
+    next: 'Restore the newest good backup.',
+  },
+  DATABASE_NEWER: {
+    exitCode: 65,
+    meaning: 'The database has migrations that this version of the app does not know.',
+    safe: unchanged,
+    next: 'Start the newer version of the app, or restore a backup that this version made.',
+  },
+  SCHEMA_INVALID: {
+    exitCode: 65,
+    meaning: 'Prisma does not accept the schema.',
+    safe: unchanged,
+    next: 'Correct the schema; `npx prisma validate` shows the place.',
+  },
+  SCHEMA_UNEXECUTABLE: {
+    exitCode: 65,
+    meaning: 'The schema change cannot be made on the rows that are there.',
+    safe: unchanged,
+    next: 'Change the schema so that existing rows fit it (a default, an optional field), or migrate them first.',
+  },
+  SCHEMA_CHANGE_FAILED: {
+    exitCode: 65,
+    meaning: 'The schema change failed while it was tried.',
+    safe: unchanged,
+    next: 'Read the reason above, correct the schema or the rows, then start again.',
+  },
+  DATA_LOSS_REFUSED: {
+    exitCode: 3,
+    meaning: 'The schema change would lose data, and nobody allowed it.',
+    safe: unchanged,
+    next: 'Start once with ACCEPT_DATA_LOSS set to the code shown, or put the fields back into the schema.',
+  },
+  CLIENT_NOT_GENERATED: {
+    exitCode: 70,
+    meaning: '`prisma generate` failed, or the folder of the client cannot be written.',
+    safe: 'The database is safe; its backup is listed.',
+    next: 'Run `npx prisma generate` where the image is built.',
+  },
+  EXPORT_FAILED: {
+    exitCode: 74,
+    meaning: 'The JSON export could not be written or did not read back.',
+    safe: 'The raw copy of the database is there; the last good export was kept.',
+    next: 'Read the reason, then run `npm run db:export`.',
+  },
+  EXPORT_DAMAGED: {
+    exitCode: 65,
+    meaning: 'An export does not read back as it was written: cut short, edited, or with other counts.',
+    safe: untouched,
+    next: 'Use another backup: `npm run db:list` shows them.',
+  },
+  VALUE_NOT_EXPORTABLE: {
+    exitCode: 65,
+    meaning: 'A row holds a value that JSON cannot carry and that no database of this kind should hold.',
+    safe: 'The raw copy of the database is there; the last good export was kept.',
+    next: 'Correct the value in the named row, then run `npm run db:export`.',
+  },
+  BACKUP_NOT_FOUND: {
+    exitCode: 65,
+    meaning: 'No backup has that name.',
+    safe: untouched,
+    next: 'Run `npm run db:list` for the names.',
+  },
+  BACKUP_DAMAGED: {
+    exitCode: 65,
+    meaning: 'A file of the backup is missing or does not match its checksum.',
+    safe: unchanged,
+    next: 'Run `npm run db:list` and take another backup.',
+  },
+  TOOL_MISSING: {
+    exitCode: 69,
+    meaning: 'A program that is needed is not installed, or is too old for the server.',
+    safe: untouched,
+    next: 'Install it in the image.',
+  },
+  PRISMA_FAILED: {
+    exitCode: 70,
+    meaning: 'The Prisma CLI, or its schema engine, ended in a way that was not foreseen.',
+    safe: unchanged,
+    next: 'Read what Prisma said above.',
+  },
+  APP_NOT_STARTED: {
+    exitCode: 127,
+    meaning: 'The app command could not be started.',
+    safe: 'The data is safe; its backup is listed.',
+    next: 'Check APP_COMMAND, or the words after `--`.',
+  },
+  APP_NOT_READY: {
+    exitCode: 69,
+    meaning: 'The app did not become ready in the time allowed.',
+    safe: 'The data is safe; if this boot changed the schema, the copy was put back.',
+    next: 'Read the output of the app; READY_TIMEOUT_SECONDS allows it more time.',
+  },
+  INTERNAL: {
+    exitCode: 70,
+    meaning: 'A bug in Bootkeeper.',
+    safe: unchanged,
+    next: 'Report it with the lines above.',
+  },
+} as const satisfies Record<string, ErrorEntry>
+
+export type ErrorCode = keyof typeof errorTable
+
+export interface ErrorDetails {
+  /** What to run next, better than the table's own. */
+  next?: string
+  /** What became of the data, where the table's own sentence would be wrong. */
+  safe?: string
+  exitCode?: number
+  cause?: unknown
+}
+
+export class BootkeeperError extends Error {
+  override readonly name = 'BootkeeperError'
+  readonly code: ErrorCode
+  readonly exitCode: number
+  readonly safe: string
+  readonly next: string
+  /** The boot step it passed through, added on the way up. */
+  step?: string
+
+  constructor(code: ErrorCode, message: string, details: ErrorDetails = {}) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause })
+    const entry = errorTable[code]
+    this.code = code
+    this.exitCode = details.exitCode ?? entry.exitCode
+    this.safe = details.safe ?? entry.safe
+    this.next = details.next ?? entry.next
+  }
+}
+
+/** Whatever was thrown, as an error with a code: file system errors by their errno, anything else as a bug. */
+export function asBootkeeperError(thrown: unknown): BootkeeperError {
+  if (thrown instanceof BootkeeperError) return thrown
+  const { code, message } = (thrown ?? {}) as NodeJS.ErrnoException
+  const text = message ?? String(thrown)
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL')
+    return new BootkeeperError('DISK_FULL', `The disk is full: ${text}.`, { cause: thrown })
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'SQLITE_READONLY')
+    return new BootkeeperError('DATA_DIR_NOT_WRITABLE', `A file could not be written: ${text}.`, { cause: thrown })
+  if (code === 'SQLITE_BUSY' || code === 'SQLITE_LOCKED')
+    return new BootkeeperError('DATABASE_BUSY', `The database is locked by another process: ${text}.`, { cause: thrown })
+  if (code?.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB')
+    return new BootkeeperError('DATABASE_CORRUPT', `The database is damaged: ${text}.`, { cause: thrown })
+  if (typeof code === 'string' && /^(E[A-Z0-9]+|SQLITE_\w+)$/.test(code) && !code.startsWith('ERR_'))
+    return new BootkeeperError('IO', `Reading or writing failed: ${text}.`, { cause: thrown })
+  return new BootkeeperError('INTERNAL', text, { cause: thrown })
+}

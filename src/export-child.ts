@@ -1,0 +1,35 @@
+// The child process in which an export is written and read back: both are long loops that would block the supervisor.
+// Guarantees: it writes to the temporary path that it is given, fsyncs it, and never renames.
+
+import { serveOperations } from './child.ts'
+import type { ExportHeaderInput } from './engines/engine-export.ts'
+import { openExportWriter, verifyExport } from './formats/bootkeeper.ts'
+import { readDataModel } from './prisma/data-model.ts'
+import type { SchemaFile } from './prisma/schema-files.ts'
+
+export interface ExportRequest {
+  engine: 'sqlite' | 'postgresql'
+  /** A path for SQLite, an address for PostgreSQL. */
+  database: string
+  files: SchemaFile[]
+  header: ExportHeaderInput
+  target: string
+}
+
+export const operations = {
+  /** Writes the export, then reads it back from the disk. Throws EXPORT_FAILED, EXPORT_DAMAGED, VALUE_NOT_EXPORTABLE. */
+  async write({ engine, database, files, header, target }: ExportRequest) {
+    const model = await readDataModel(files)
+    const options = { model, header, target, openWriter: openExportWriter }
+    if (engine === 'sqlite') {
+      const { exportSqlite } = await import('./engines/sqlite-export.ts')
+      await exportSqlite({ ...options, databasePath: database })
+    } else {
+      const { exportPostgres } = await import('./engines/postgres-export.ts')
+      await exportPostgres({ ...options, url: database })
+    }
+    return await verifyExport(target)
+  },
+}
+
+serveOperations(operations)

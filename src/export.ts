@@ -1,0 +1,94 @@
+// Step 5: the data as JSON, under the backup's stem and as backup_latest.json.
+// Guarantees: both names appear only after the file was read back; a failed export leaves the last good one in place.
+
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describeBackup, type Origin, type SafeCopy } from './backup.ts'
+import { startChild } from './child.ts'
+import type { Config } from './config.ts'
+import type { Engine } from './engines/engine.ts'
+import { BootkeeperError } from './errors.ts'
+import type { operations } from './export-child.ts'
+import { copyAtomically, partialPath } from './files.ts'
+import { formatBytes, formatCount } from './log.ts'
+import { type BackupFile, commitBackup, newStem, readManifest } from './manifest.ts'
+import type { SchemaSet } from './prisma/schema-files.ts'
+import { type BootState, writeState } from './state.ts'
+import type { StepResult } from './timeline.ts'
+
+const latestName = 'backup_latest.json'
+
+/** `copy` is the one that this boot made; the export joins its backup. */
+export async function exportIfChanged(
+  config: Config,
+  engine: Engine,
+  state: BootState,
+  schema: SchemaSet,
+  origin: Origin,
+  copy: SafeCopy | undefined,
+  signal: AbortSignal,
+): Promise<StepResult<void>> {
+  const source = await engine.signature()
+  const last = state.export
+  if (last?.source === source && existsSync(join(config.dataDir, latestName)) && existsSync(join(config.backupsDir, `${last.stem}.json`)))
+    return { skipped: true, text: `nothing was written since ${last.stem}.json`, value: undefined }
+  const { stem, file } = await exportDatabase(config, engine, schema, origin, copy?.isNew ? copy.stem : undefined, signal)
+  state.export = { stem, source }
+  delete state.exportFailed
+  await writeState(config.stateDir, state)
+  const models = Object.keys(file.counts ?? {}).length
+  const rows = Object.values(file.counts ?? {}).reduce((sum, count) => sum + count, 0)
+  const text = `${file.name}, ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'} of ${models} models, ${formatBytes(file.sizeBytes)}, read back`
+  return { text, value: undefined }
+}
+
+/**
+ * Writes an export and lists it: in the backup `intoStem`, or in one of its own. Then copies it to backup_latest.json.
+ */
+export async function exportDatabase(
+  config: Config,
+  engine: Engine,
+  schema: SchemaSet,
+  origin: Origin,
+  intoStem: string | undefined,
+  signal?: AbortSignal,
+): Promise<{ stem: string; file: BackupFile }> {
+  const stem = intoStem ?? (await newStem(config.backupsDir))
+  const name = `${stem}.json`
+  const partial = partialPath(join(config.backupsDir, name))
+  const child = startChild<typeof operations>('./export-child', import.meta.url)
+  try {
+    const written = await child.call(
+      'write',
+      {
+        engine: engine.kind,
+        database: engine.kind === 'sqlite' ? engine.description : engine.url,
+        files: schema.files,
+        header: {
+          createdAt: new Date().toISOString(),
+          stem,
+          ...(origin.app ? { app: `${origin.app.name} ${origin.app.version}` } : {}),
+          prismaVersion: origin.prisma,
+          fingerprint: origin.fingerprint,
+          scope: 'everything',
+          reason: origin.reason,
+        },
+        target: partial,
+      },
+      signal,
+    )
+    const file: BackupFile = { role: 'export', name, sizeBytes: written.sizeBytes, sha256: written.fileSha256, counts: written.counts }
+    const manifest = intoStem ? await readManifest(config.backupsDir, intoStem) : describeBackup(stem, engine, origin, [file])
+    if (intoStem) manifest.files = [...manifest.files.filter(({ role }) => role !== 'export'), file]
+    await commitBackup(config.backupsDir, manifest, [{ partial, file }])
+    await copyAtomically(join(config.backupsDir, name), join(config.dataDir, latestName))
+    return { stem, file }
+  } catch (error) {
+    await rm(partial, { force: true })
+    if (error instanceof BootkeeperError || signal?.aborted) throw error
+    throw new BootkeeperError('EXPORT_FAILED', `The export failed: ${(error as Error).message}.`, { cause: error })
+  } finally {
+    await child.kill()
+  }
+}

@@ -1,0 +1,98 @@
+// The one way a file is written: to a temporary name in the same directory, fsynced, renamed, the directory fsynced.
+// Guarantees: a reader sees the whole old file or the whole new one, also after a power cut; a temporary file that a
+// killed process left is recognised by its name and swept by the next boot.
+
+import { createHash, randomBytes } from 'node:crypto'
+import { constants, createReadStream } from 'node:fs'
+import { copyFile, type FileHandle, open, readdir, rename, rm, statfs } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+
+// SQLite puts -wal, -shm and -journal beside a temporary database.
+const partialPattern = /^\..+\.[0-9a-f]{8}\.partial(-wal|-shm|-journal)?$/
+
+/** A fresh temporary name beside `target`, so that the rename stays within one file system. */
+export function partialPath(target: string): string {
+  return join(dirname(target), `.${basename(target)}.${randomBytes(4).toString('hex')}.partial`)
+}
+
+/** Removes what killed processes left in `directory`. Only for the holder of the data directory's lock. */
+export async function sweepPartials(directory: string): Promise<string[]> {
+  const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  const left = names.filter((name) => partialPattern.test(name))
+  for (const name of left) await rm(join(directory, name), { force: true })
+  return left
+}
+
+/** Makes the names in `directory` durable. */
+export async function fsyncDirectory(directory: string): Promise<void> {
+  await fsyncFile(directory)
+}
+
+export async function fsyncFile(path: string): Promise<void> {
+  const handle = await open(path, 'r')
+  try {
+    await handle.sync()
+  } finally {
+    await handle.close()
+  }
+}
+
+/** Puts a finished, fsynced temporary file in its place. */
+export async function renameDurably(from: string, to: string): Promise<void> {
+  await rename(from, to)
+  await fsyncDirectory(dirname(to))
+}
+
+/** Writes `target` whole or not at all; `write` gets the open temporary file. */
+export async function writeAtomically(
+  target: string,
+  write: (handle: FileHandle, path: string) => Promise<void>,
+  mode = 0o600,
+): Promise<void> {
+  const partial = partialPath(target)
+  try {
+    const handle = await open(partial, 'wx', mode)
+    try {
+      await write(handle, partial)
+      await handle.sync()
+    } finally {
+      await handle.close()
+    }
+    await renameDurably(partial, target)
+  } catch (error) {
+    await rm(partial, { force: true })
+    throw error
+  }
+}
+
+export async function writeJsonAtomically(target: string, value: unknown): Promise<void> {
+  await writeAtomically(target, (handle) => handle.writeFile(`${JSON.stringify(value, null, 2)}\n`))
+}
+
+/** Copies a file that nobody writes to, sharing its blocks where the file system can (reflink). */
+export async function copyAtomically(from: string, target: string): Promise<void> {
+  const partial = partialPath(target)
+  try {
+    await copyFile(from, partial, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL)
+    await fsyncFile(partial)
+    await renameDurably(partial, target)
+  } catch (error) {
+    await rm(partial, { force: true })
+    throw error
+  }
+}
+
+export async function sha256OfFile(path: string): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer)
+  return hash.digest('hex')
+}
+
+/** Bytes that this user may still write on the file system of `directory`. */
+export async function freeBytes(directory: string): Promise<number> {
+  const { bavail, bsize } = await statfs(directory)
+  return bavail * bsize
+}

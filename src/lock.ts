@@ -1,0 +1,66 @@
+// One Bootkeeper at a time on one data directory, for as long as it boots and its app runs.
+// Guarantees: the lock is the operating system's (SQLite's exclusive lock on a side file), so a killed process frees
+// it at once and nothing has to be cleaned up; who holds it is kept beside it for the message.
+
+import { readFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import Database from 'better-sqlite3'
+import { BootkeeperError } from './errors.ts'
+import { writeJsonAtomically } from './files.ts'
+
+export interface Lock {
+  release(): void
+}
+
+interface Holder {
+  pid: number
+  host: string
+  since: string
+  doing: string
+}
+
+const pollMs = 100
+
+/** Waits up to `waitMs`, then throws LOCK_HELD (exit 75). Ends early, with the signal's reason, when aborted. */
+export async function takeLock(
+  stateDir: string,
+  doing: string,
+  { waitMs, signal, onWait }: { waitMs: number; signal?: AbortSignal; onWait?: (holder: string) => void },
+): Promise<Lock> {
+  const until = Date.now() + waitMs
+  // No busy time-out: it would block the thread, and a signal with it.
+  const side = new Database(join(stateDir, 'lock.db'), { timeout: 0 })
+  for (let told = false; ; ) {
+    try {
+      side.exec('BEGIN EXCLUSIVE')
+      break
+    } catch (error) {
+      if ((error as { code?: string }).code !== 'SQLITE_BUSY') {
+        side.close()
+        throw error
+      }
+    }
+    if (Date.now() >= until || signal?.aborted) {
+      side.close()
+      signal?.throwIfAborted()
+      throw new BootkeeperError('LOCK_HELD', `The data directory is in use by ${await describeHolder(stateDir)}.`)
+    }
+    if (!told) onWait?.(await describeHolder(stateDir))
+    told = true
+    await sleep(Math.max(1, Math.min(pollMs, until - Date.now())))
+  }
+  const holder: Holder = { pid: process.pid, host: hostname(), since: new Date().toISOString(), doing }
+  await writeJsonAtomically(join(stateDir, 'lock.json'), holder)
+  return { release: () => side.close() }
+}
+
+async function describeHolder(stateDir: string): Promise<string> {
+  try {
+    const { pid, host, since, doing } = JSON.parse(await readFile(join(stateDir, 'lock.json'), 'utf8')) as Holder
+    return `${doing} (process ${pid} on ${host}, since ${since})`
+  } catch {
+    return 'another process'
+  }
+}

@@ -1,0 +1,58 @@
+// Restore: puts the copy of a backup back.
+// Guarantees: the backup is read back before anything else; the present database is backed up, or where it is damaged
+// set aside, before it is replaced; it is replaced whole or not at all; nothing is deleted.
+
+import { join } from 'node:path'
+import { copyOf, type Origin, takeBackup } from './backup.ts'
+import { command } from './command-hint.ts'
+import type { Config } from './config.ts'
+import type { Engine } from './engines/engine.ts'
+import { BootkeeperError } from './errors.ts'
+import { type Manifest, readManifest, verifyFile } from './manifest.ts'
+import { readState, writeState } from './state.ts'
+
+export interface RestorePlan {
+  manifest: Manifest
+  copyPath: string
+  /** What there is now: nothing, a database that is backed up first, or a damaged one that is set aside. */
+  present: 'none' | 'database'
+}
+
+/** Verifies the backup and says what would happen; changes nothing. Throws BACKUP_NOT_FOUND, BACKUP_DAMAGED. */
+export async function planRestore(config: Config, engine: Engine, stem: string): Promise<RestorePlan> {
+  const manifest = await readManifest(config.backupsDir, stem.replace(/\.(manifest\.json|json|db|dump)$/, ''))
+  const file = copyOf(manifest)
+  if (!file)
+    throw new BootkeeperError('BACKUP_NOT_FOUND', `${manifest.stem} has an export, but no copy to put back.`, {
+      next: `${command('list')} shows which backups have a copy.`,
+    })
+  if (manifest.engine !== engine.kind)
+    throw new BootkeeperError('BACKUP_NOT_FOUND', `${manifest.stem} is a copy of ${manifest.engine}, but the database is ${engine.kind}.`)
+  await verifyFile(config.backupsDir, file)
+  const copyPath = join(config.backupsDir, file.name)
+  const problems = await engine.checkCopy(copyPath)
+  if (problems.length > 0) throw new BootkeeperError('BACKUP_DAMAGED', `${file.name} is damaged: ${problems[0]}.`)
+  return { manifest, copyPath, present: (await engine.signature()) === 'none' ? 'none' : 'database' }
+}
+
+/** The caller holds the lock. */
+export async function applyRestore(config: Config, engine: Engine, plan: RestorePlan, origin: Omit<Origin, 'trigger' | 'reason'>) {
+  let before: string | undefined
+  if (plan.present === 'database') {
+    try {
+      const reason = `before the restore of ${plan.manifest.stem}`
+      before = (await takeBackup(config, engine, { ...origin, trigger: 'pre-restore', reason })).manifest.stem
+    } catch (error) {
+      // A damaged database cannot be backed up; its bytes are set aside below.
+      if (!(error instanceof BootkeeperError && error.code === 'DATABASE_CORRUPT')) throw error
+    }
+  }
+  const { aside } = await engine.putBack(plan.copyPath)
+  const state = await readState(config.stateDir)
+  state.copy = { stem: plan.manifest.stem, source: await engine.signature() }
+  delete state.inStep
+  delete state.export
+  delete state.unprovenChange
+  await writeState(config.stateDir, state)
+  return { before, aside }
+}
