@@ -27,17 +27,26 @@ export default async function backup(words: string[]): Promise<number> {
   if (!parsed) return 0
   return await withOps(async ({ config, engine, origin }) => {
     if ((await engine.signature()) === 'none')
-      throw new BootkeeperError('BACKUP_NOT_FOUND', 'There is no database yet, so there is nothing to back up.', { next: 'Start the app once.' })
+      throw new BootkeeperError('BACKUP_NOT_FOUND', 'There is no database yet, so there is nothing to back up.', {
+        next: 'Start the app once.',
+      })
     const why = { ...origin, trigger: 'manual' as const, reason: parsed.values.reason ?? 'asked for' }
     const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
     const { manifest } = await takeBackup(config, engine, why)
     await exportDatabase(config, engine, schema, why, manifest.stem)
     const { files } = await readManifest(config.backupsDir, manifest.stem)
-    const shown = files.map(({ role, name, sizeBytes, sha256 }) => ({ role, path: join(config.backupsDir, name), bytes: sizeBytes, sha256 }))
-    if (parsed.values.json) process.stdout.write(`${JSON.stringify({ id: manifest.stem, status: 'completed', files: shown })}\n`)
+    const shown = files.map(({ role, name, sizeBytes, sha256 }) => ({
+      role,
+      path: join(config.backupsDir, name),
+      bytes: sizeBytes,
+      sha256,
+    }))
+    if (parsed.values.json)
+      process.stdout.write(`${JSON.stringify({ id: manifest.stem, status: 'completed', files: shown })}\n`)
     else {
       process.stdout.write(`✔ ${manifest.stem}\n`)
-      for (const { role, path, bytes } of shown) process.stdout.write(`    ${role.padEnd(7)} ${formatBytes(bytes).padStart(8)}  ${path}\n`)
+      for (const { role, path, bytes } of shown)
+        process.stdout.write(`    ${role.padEnd(7)} ${formatBytes(bytes).padStart(8)}  ${path}\n`)
     }
     return 0
   })

@@ -22,7 +22,13 @@ export default async function exportData(words: string[]): Promise<number> {
   if (!parsed) return 0
   return await withOps(async ({ config, engine, origin }) => {
     const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
-    const { stem, file } = await exportDatabase(config, engine, schema, { ...origin, trigger: 'manual', reason: 'asked for' }, undefined)
+    const { stem, file } = await exportDatabase(
+      config,
+      engine,
+      schema,
+      { ...origin, trigger: 'manual', reason: 'asked for' },
+      undefined,
+    )
     const path = join(config.backupsDir, file.name)
     const files = [{ role: file.role, path, bytes: file.sizeBytes, sha256: file.sha256 }]
     if (parsed.values.json) process.stdout.write(`${JSON.stringify({ id: stem, status: 'completed', files })}\n`)

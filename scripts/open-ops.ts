@@ -18,11 +18,16 @@ export interface Ops {
 
 export async function withOps(run: (ops: Ops) => Promise<number>): Promise<number> {
   const config = readConfig()
-  for (const directory of [config.dataDir, config.backupsDir, config.stateDir]) await mkdir(directory, { recursive: true, mode: 0o750 })
+  for (const directory of [config.dataDir, config.backupsDir, config.stateDir])
+    await mkdir(directory, { recursive: true, mode: 0o750 })
   const engine = await openEngine(config.databaseUrl, { busyMs: config.busyWaitMs })
   try {
     const { inStep } = await readState(config.stateDir)
-    const origin = { app: appIdentity(process.cwd()), prisma: await prismaVersion(process.cwd()), fingerprint: inStep ?? '' }
+    const origin = {
+      app: appIdentity(process.cwd()),
+      prisma: await prismaVersion(process.cwd()),
+      fingerprint: inStep ?? '',
+    }
     return await run({ config, engine, origin })
   } finally {
     await engine.close()

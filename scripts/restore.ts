@@ -1,10 +1,10 @@
 // db:restore: puts the copy of a backup back; a dry run unless --apply.
 // Guarantees: never beside a running app: it takes the same lock as a boot.
 
-import { formatBytes } from '../src/log.ts'
-import { takeLock } from '../src/lock.ts'
 import { copyOf } from '../src/backup.ts'
 import { command } from '../src/command-hint.ts'
+import { takeLock } from '../src/lock.ts'
+import { formatBytes } from '../src/log.ts'
 import { applyRestore, planRestore } from '../src/restore.ts'
 import { withOps } from './open-ops.ts'
 import { readWords } from './run-command.ts'
@@ -38,7 +38,8 @@ export default async function restore(words: string[]): Promise<number> {
       } else {
         const size = formatBytes(copyOf(plan.manifest)!.sizeBytes)
         process.stdout.write(`${stem}, made ${createdAt}, ${size}: it was read back and is good.\n`)
-        if (plan.present === 'database') process.stdout.write('The present database would be backed up, then replaced.\n')
+        if (plan.present === 'database')
+          process.stdout.write('The present database would be backed up, then replaced.\n')
         process.stdout.write(`Nothing was changed. To do it: ${command('restore', stem, '--apply')}\n`)
       }
       return 0

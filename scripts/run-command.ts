@@ -1,7 +1,7 @@
 // Runs one command: prints its errors, sets the exit code. The only place beside start.ts that does.
 // Guarantees: a failure is a code, one sentence, what became of the data and what to run next; with --json one object.
 
-import { parseArgs, type ParseArgsConfig } from 'node:util'
+import { parseArgs } from 'node:util'
 import { asBootkeeperError, BootkeeperError } from '../src/errors.ts'
 
 export async function runCommand(
@@ -10,7 +10,10 @@ export async function runCommand(
   load: (() => Promise<(words: string[]) => Promise<number>>) | undefined,
 ): Promise<void> {
   try {
-    if (!load) throw new BootkeeperError('USAGE', `There is no command "${name}".`, { next: 'npx bootkeeper --help lists them.' })
+    if (!load)
+      throw new BootkeeperError('USAGE', `There is no command "${name}".`, {
+        next: 'npx bootkeeper --help lists them.',
+      })
     process.exitCode = await (await load())(words)
   } catch (thrown) {
     const error = asBootkeeperError(thrown)
@@ -22,26 +25,41 @@ export async function runCommand(
   }
 }
 
+interface Option {
+  type: 'string' | 'boolean'
+  short?: string
+}
+
+type Values<Options extends Record<string, Option>> = {
+  [Name in keyof Options]?: Options[Name]['type'] extends 'string' ? string : boolean
+}
+
 /** Throws USAGE for words that the command does not know. undefined: the help was asked for, and printed. */
-export function readWords<Options extends NonNullable<ParseArgsConfig['options']>>(
+export function readWords<const Options extends Record<string, Option>>(
   words: string[],
   help: string,
   options: Options,
   { min = 0, max = 0 }: { min?: number; max?: number } = {},
-) {
-  const all = { ...options, help: { type: 'boolean', short: 'h' } } as const
-  let parsed: ReturnType<typeof parseArgs<{ args: string[]; options: Options & { help: { type: 'boolean' } }; allowPositionals: true }>>
-  try {
-    parsed = parseArgs({ args: words, options: all, allowPositionals: true }) as never
-  } catch (error) {
-    throw new BootkeeperError('USAGE', (error as Error).message.split('. ')[0]!.replace(/\.?$/, '.'), { cause: error })
-  }
-  if ((parsed.values as { help?: boolean }).help) {
+): { values: Values<Options>; positionals: string[] } | undefined {
+  const { values, positionals } = parse(words, { ...options, help: { type: 'boolean', short: 'h' } })
+  if (values.help) {
     process.stdout.write(`${help.trim()}\n`)
     return undefined
   }
-  const { length } = parsed.positionals
-  if (length < min) throw new BootkeeperError('USAGE', `${min - length} more ${min - length === 1 ? 'word is' : 'words are'} needed.`)
-  if (length > max) throw new BootkeeperError('USAGE', `"${parsed.positionals[max]}" is one word too many.`)
-  return parsed
+  const missing = min - positionals.length
+  if (missing > 0)
+    throw new BootkeeperError('USAGE', `${missing} more ${missing === 1 ? 'word is' : 'words are'} needed.`)
+  if (positionals.length > max) throw new BootkeeperError('USAGE', `"${positionals[max]}" is one word too many.`)
+  return { values: values as Values<Options>, positionals }
+}
+
+function parse(words: string[], options: Record<string, Option>) {
+  try {
+    return parseArgs({ args: words, options, allowPositionals: true })
+  } catch (error) {
+    // Its first sentence names the word; the rest is advice for programmers.
+    throw new BootkeeperError('USAGE', `${(error as Error).message.split('. ')[0]!.replace(/\.$/, '')}.`, {
+      cause: error,
+    })
+  }
 }

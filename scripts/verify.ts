@@ -33,6 +33,8 @@ export default async function verify(words: string[]): Promise<number> {
     }
   }
   if (parsed.values.json) process.stdout.write(`${JSON.stringify(results)}\n`)
-  else for (const { id, ok, problem } of results) process.stdout.write(`${ok ? '✔' : '✖'} ${id}${problem ? `  ${problem}` : ''}\n`)
+  else
+    for (const { id, ok, problem } of results)
+      process.stdout.write(`${ok ? '✔' : '✖'} ${id}${problem ? `  ${problem}` : ''}\n`)
   return results.every(({ ok }) => ok) ? 0 : errorTable.BACKUP_DAMAGED.exitCode
 }

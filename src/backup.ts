@@ -67,7 +67,12 @@ export async function copyDatabase(
   const speed = `${formatBytes(copy.sizeBytes)}, ${copy.check}`
   return {
     text: `${manifest.stem}.${engine.copyExtension}, ${speed}`,
-    value: { stem: manifest.stem, path: join(config.backupsDir, manifest.files[0]!.name), source: copy.source, isNew: true },
+    value: {
+      stem: manifest.stem,
+      path: join(config.backupsDir, manifest.files[0]!.name),
+      source: copy.source,
+      isNew: true,
+    },
   }
 }
 
@@ -138,7 +143,9 @@ export async function pruneBootBackups(config: Config, state: BootState): Promis
 
 // While boots fail, only two unproven backups stay: the first one, made before anything went wrong, and the newest.
 async function thinOutUnproven(config: Config, state: BootState): Promise<void> {
-  const boots = (await listBackups(config.backupsDir)).filter((manifest) => manifest.trigger === 'boot' && copyOf(manifest))
+  const boots = (await listBackups(config.backupsDir)).filter(
+    (manifest) => manifest.trigger === 'boot' && copyOf(manifest),
+  )
   const pinned = boots.findIndex(({ stem }) => stem === state.pinned)
   if (state.pinned !== undefined && pinned < 0) return
   for (const manifest of boots.slice(pinned + 1).slice(1, -1)) await removeBackup(config.backupsDir, manifest)
@@ -148,10 +155,14 @@ async function findCopyOf(config: Config, state: BootState, source: string): Pro
   const backups = await listBackups(config.backupsDir)
   const byManifest = backups.findLast((manifest) => copyOf(manifest)?.source === source)
   const stem = byManifest?.stem ?? (state.copy?.source === source ? state.copy.stem : undefined)
-  const file = stem === undefined ? undefined : await readManifest(config.backupsDir, stem).then(copyOf, () => undefined)
+  const file =
+    stem === undefined ? undefined : await readManifest(config.backupsDir, stem).then(copyOf, () => undefined)
   if (!stem || !file) return undefined
   const path = join(config.backupsDir, file.name)
-  const size = await stat(path).then((s) => s.size, () => undefined)
+  const size = await stat(path).then(
+    (s) => s.size,
+    () => undefined,
+  )
   return size === file.sizeBytes ? { stem, path, source, isNew: false } : undefined
 }
 

@@ -30,7 +30,9 @@ import { openTimeline, type StepResult, type Timeline } from './timeline.ts'
 export async function bootAndSupervise(config: Config, log: Log, signals: Signals): Promise<number> {
   const app = appIdentity(process.cwd())
   const engine = await openEngine(config.databaseUrl, { busyMs: config.busyWaitMs })
-  log.info(`Bootkeeper ${bootkeeperVersion()} boots ${app ? `${app.name} ${app.version}` : process.cwd()} on ${engine.description}`)
+  log.info(
+    `Bootkeeper ${bootkeeperVersion()} boots ${app ? `${app.name} ${app.version}` : process.cwd()} on ${engine.description}`,
+  )
   const timeline = openTimeline(log, signals.stop)
   let ground: { lock: Lock; state: BootState } | undefined
   try {
@@ -151,7 +153,13 @@ async function undoChange(config: Config, engine: Engine, state: BootState, log:
   await verifyFile(config.backupsDir, file)
   // PostgreSQL keeps no file of what is replaced: it becomes a backup first.
   if (engine.kind === 'postgresql')
-    await takeBackup(config, engine, { trigger: 'pre-restore', reason: 'the app did not come up on this', app: undefined, prisma: manifest.prisma, fingerprint: state.inStep ?? '' })
+    await takeBackup(config, engine, {
+      trigger: 'pre-restore',
+      reason: 'the app did not come up on this',
+      app: undefined,
+      prisma: manifest.prisma,
+      fingerprint: state.inStep ?? '',
+    })
   const { aside } = await engine.putBack(join(config.backupsDir, file.name))
   delete state.unprovenChange
   delete state.inStep
@@ -159,7 +167,9 @@ async function undoChange(config: Config, engine: Engine, state: BootState, log:
   delete state.export
   await writeState(config.stateDir, state)
   if (aside) await keepNewestAside(aside)
-  log.warn(`The app did not come up on the changed schema, so ${stem} was put back.${aside ? ` What it had until then is in ${aside}.` : ''}`)
+  log.warn(
+    `The app did not come up on the changed schema, so ${stem} was put back.${aside ? ` What it had until then is in ${aside}.` : ''}`,
+  )
   return new BootkeeperError('APP_NOT_READY', error.message, {
     cause: error,
     exitCode: error.exitCode,
@@ -177,14 +187,20 @@ async function keepNewestAside(aside: string): Promise<void> {
 
 async function recordBoot(config: Config, state: BootState, { steps }: Timeline, failure: unknown): Promise<void> {
   const outcome = failure === undefined ? 'ready' : 'failed'
-  const code = failure instanceof BootkeeperError ? failure.code : failure instanceof Stopped ? failure.signal : undefined
+  const code =
+    failure instanceof BootkeeperError ? failure.code : failure instanceof Stopped ? failure.signal : undefined
   const record: BootRecord = { at: new Date().toISOString(), outcome, steps, ...(code ? { code } : {}) }
   state.boots.push(record)
   await writeState(config.stateDir, state)
 }
 
 /** Keeps the container up with one page that says what happened, until a signal ends it. */
-export async function serveMaintenance(config: Config, error: BootkeeperError, log: Log, signals: Signals): Promise<number> {
+export async function serveMaintenance(
+  config: Config,
+  error: BootkeeperError,
+  log: Log,
+  signals: Signals,
+): Promise<number> {
   const state = await readState(config.stateDir).catch(() => undefined)
   const console = await openConsole(config, {
     app: appIdentity(process.cwd())?.name ?? 'The app',
@@ -193,7 +209,10 @@ export async function serveMaintenance(config: Config, error: BootkeeperError, l
     steps: state?.boots.at(-1)?.steps ?? [],
     failure: error,
   })
-  log.warn(errorFields(error), `Maintenance mode: ${console.url} says what happened. Restart the container to try again.`)
+  log.warn(
+    errorFields(error),
+    `Maintenance mode: ${console.url} says what happened. Restart the container to try again.`,
+  )
   await new Promise<void>((resolve) => signals.passTo(() => resolve()))
   await console.close()
   return error.exitCode

@@ -2,10 +2,10 @@
 // Guarantees: it is generated again only where it is missing or was made of another schema or Prisma version; what is
 // there is read to tell, because it lives in the image and not in the data directory.
 
-import { access, readFile, stat, writeFile } from 'node:fs/promises'
 import { createHash } from 'node:crypto'
-import { dirname, isAbsolute, join, resolve } from 'node:path'
+import { access, readFile, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Config } from './config.ts'
 import { BootkeeperError } from './errors.ts'
@@ -14,15 +14,21 @@ import { prismaVersion } from './prisma/fingerprint.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
 import type { StepResult } from './timeline.ts'
 
-export async function generateClient(config: Config, schema: SchemaSet, signal: AbortSignal): Promise<StepResult<void>> {
+export async function generateClient(
+  config: Config,
+  schema: SchemaSet,
+  signal: AbortSignal,
+): Promise<StepResult<void>> {
   const cwd = process.cwd()
   if (schema.generators.length === 0) return { skipped: true, text: 'the schema has no generator', value: undefined }
   const wanted = stampOf(schema, await prismaVersion(cwd))
   const outputs = schema.generators.map((generator) => outputOf(generator, schema.location, cwd))
   const stamps = await Promise.all(outputs.map((output) => readStamp(output)))
-  if (stamps.every((stamp) => stamp === wanted)) return { skipped: true, text: 'made of this schema already', value: undefined }
+  if (stamps.every((stamp) => stamp === wanted))
+    return { skipped: true, text: 'made of this schema already', value: undefined }
   const fresh = await Promise.all(outputs.map((output) => inlinedSchemaIs(output, schema)))
-  if (fresh.every(Boolean)) return { skipped: true, text: 'made of this schema when the image was built', value: undefined }
+  if (fresh.every(Boolean))
+    return { skipped: true, text: 'made of this schema when the image was built', value: undefined }
 
   for (const output of outputs) await requireWritable(output)
   const { exitCode, stdout, stderr } = await runPrisma(['generate', '--schema', schema.location], {
@@ -36,7 +42,8 @@ export async function generateClient(config: Config, schema: SchemaSet, signal: 
     throw new BootkeeperError('CLIENT_NOT_GENERATED', `prisma generate failed: ${said}`)
   }
   // Of no account where it cannot be written: then the next boot generates again.
-  for (const output of outputs) if (await isFolder(output)) await writeFile(join(output, stampName), wanted).catch(() => {})
+  for (const output of outputs)
+    if (await isFolder(output)) await writeFile(join(output, stampName), wanted).catch(() => {})
   return { text: `prisma generate: ${outputs.join(', ')}`, value: undefined }
 }
 
@@ -74,7 +81,9 @@ async function inlinedSchemaIs(output: string, schema: SchemaSet): Promise<boole
     const inside = JSON.parse(inlined) as string
     const length = schema.files.reduce((sum, { content }) => sum + content.length, 0)
     // Several files are joined in an order of Prisma's own.
-    return schema.files.every(({ content }) => inside.includes(content)) && inside.length - length < 2 * schema.files.length
+    return (
+      schema.files.every(({ content }) => inside.includes(content)) && inside.length - length < 2 * schema.files.length
+    )
   }
   return false
 }
@@ -97,5 +106,8 @@ async function requireWritable(output: string): Promise<void> {
 }
 
 async function isFolder(path: string): Promise<boolean> {
-  return await stat(path).then((s) => s.isDirectory(), () => false)
+  return await stat(path).then(
+    (s) => s.isDirectory(),
+    () => false,
+  )
 }

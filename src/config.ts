@@ -63,7 +63,9 @@ export const settingsSchema = z.object({
     .min(1, 'a whole number from 1 to 10000')
     .max(10_000, 'a whole number from 1 to 10000')
     .default(10)
-    .describe('How many backups made by boots are kept. The pinned one, and those you made yourself, are never counted.'),
+    .describe(
+      'How many backups made by boots are kept. The pinned one, and those you made yourself, are never counted.',
+    ),
   SCHEMA_ENGINE: z
     .enum(['wasm', 'native'], 'wasm or native')
     .default('wasm')

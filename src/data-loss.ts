@@ -15,7 +15,9 @@ export function describeLoss({ kind, table, column, rows }: Loss): string {
   const values = `${formatCount(rows)} ${rows === 1 ? 'row has' : 'rows have'} a value`
   switch (kind) {
     case 'table':
-      return rows === 0 ? `table ${table}, which is empty` : `table ${table} with ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}`
+      return rows === 0
+        ? `table ${table}, which is empty`
+        : `table ${table} with ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}`
     case 'column':
       return `column ${column} of table ${table}: ${values}`
     case 'values':
@@ -31,7 +33,11 @@ export function describeLoss({ kind, table, column, rows }: Loss): string {
 
 /** Eight letters and digits that stand for this change with these losses, until the salt changes. */
 export function lossCode(salt: string, sql: string, losses: Loss[]): string {
-  const text = JSON.stringify([salt, sql, losses.map(({ kind, table, column, rows }) => [kind, table, column ?? '', rows])])
+  const text = JSON.stringify([
+    salt,
+    sql,
+    losses.map(({ kind, table, column, rows }) => [kind, table, column ?? '', rows]),
+  ])
   // No 0/O, 1/I/L: the code is typed by people.
   const alphabet = '23456789ABCDEFGHJKMNPQRSTUVWXYZ'
   const digest = createHash('sha256').update(text).digest()
@@ -53,6 +59,8 @@ export function requireAccepted(losses: Loss[], sql: string, salt: string, given
   throw new BootkeeperError(
     'DATA_LOSS_REFUSED',
     `The schema change would lose data: ${data.map(describeLoss).join('; ')}.${other}`,
-    { next: `To allow exactly this change once, start with ACCEPT_DATA_LOSS=${code}. To keep the data, put what is missing back into the schema.` },
+    {
+      next: `To allow exactly this change once, start with ACCEPT_DATA_LOSS=${code}. To keep the data, put what is missing back into the schema.`,
+    },
   )
 }

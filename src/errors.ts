@@ -214,7 +214,9 @@ export function asBootkeeperError(thrown: unknown): BootkeeperError {
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'SQLITE_READONLY')
     return new BootkeeperError('DATA_DIR_NOT_WRITABLE', `A file could not be written: ${text}.`, { cause: thrown })
   if (code === 'SQLITE_BUSY' || code === 'SQLITE_LOCKED')
-    return new BootkeeperError('DATABASE_BUSY', `The database is locked by another process: ${text}.`, { cause: thrown })
+    return new BootkeeperError('DATABASE_BUSY', `The database is locked by another process: ${text}.`, {
+      cause: thrown,
+    })
   if (code?.startsWith('SQLITE_CORRUPT') || code === 'SQLITE_NOTADB')
     return new BootkeeperError('DATABASE_CORRUPT', `The database is damaged: ${text}.`, { cause: thrown })
   if (typeof code === 'string' && /^(E[A-Z0-9]+|SQLITE_\w+)$/.test(code) && !code.startsWith('ERR_'))

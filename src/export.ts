@@ -31,9 +31,20 @@ export async function exportIfChanged(
 ): Promise<StepResult<void>> {
   const source = await engine.signature()
   const last = state.export
-  if (last?.source === source && existsSync(join(config.dataDir, latestName)) && existsSync(join(config.backupsDir, `${last.stem}.json`)))
+  if (
+    last?.source === source &&
+    existsSync(join(config.dataDir, latestName)) &&
+    existsSync(join(config.backupsDir, `${last.stem}.json`))
+  )
     return { skipped: true, text: `nothing was written since ${last.stem}.json`, value: undefined }
-  const { stem, file } = await exportDatabase(config, engine, schema, origin, copy?.isNew ? copy.stem : undefined, signal)
+  const { stem, file } = await exportDatabase(
+    config,
+    engine,
+    schema,
+    origin,
+    copy?.isNew ? copy.stem : undefined,
+    signal,
+  )
   state.export = { stem, source }
   delete state.exportFailed
   await writeState(config.stateDir, state)
@@ -78,8 +89,16 @@ export async function exportDatabase(
       },
       signal,
     )
-    const file: BackupFile = { role: 'export', name, sizeBytes: written.sizeBytes, sha256: written.fileSha256, counts: written.counts }
-    const manifest = intoStem ? await readManifest(config.backupsDir, intoStem) : describeBackup(stem, engine, origin, [file])
+    const file: BackupFile = {
+      role: 'export',
+      name,
+      sizeBytes: written.sizeBytes,
+      sha256: written.fileSha256,
+      counts: written.counts,
+    }
+    const manifest = intoStem
+      ? await readManifest(config.backupsDir, intoStem)
+      : describeBackup(stem, engine, origin, [file])
     if (intoStem) manifest.files = [...manifest.files.filter(({ role }) => role !== 'export'), file]
     await commitBackup(config.backupsDir, manifest, [{ partial, file }])
     await copyAtomically(join(config.backupsDir, name), join(config.dataDir, latestName))

@@ -32,6 +32,8 @@ export async function takeLock(
   const until = Date.now() + waitMs
   // No busy time-out: it would block the thread, and a signal with it.
   const side = new Database(join(stateDir, 'lock.db'), { timeout: 0 })
+  // Nothing is ever written to it, so it needs no journal file beside it.
+  side.pragma('journal_mode = MEMORY')
   for (let told = false; ; ) {
     try {
       side.exec('BEGIN EXCLUSIVE')

@@ -74,7 +74,9 @@ export async function commitBackup(
 
 /** Finishes or undoes commits that a kill cut short. Only for the holder of the lock, before partials are swept. */
 export async function settleCommits(backupsDir: string): Promise<void> {
-  const intents = (await readdir(backupsDir)).filter((name) => /^\.backup_.+\.manifest\.json\.[0-9a-f]{8}\.partial$/.test(name))
+  const intents = (await readdir(backupsDir)).filter((name) =>
+    /^\.backup_.+\.manifest\.json\.[0-9a-f]{8}\.partial$/.test(name),
+  )
   for (const name of intents) {
     const path = join(backupsDir, name)
     const text = await readFile(path, 'utf8')
@@ -109,7 +111,9 @@ export async function listBackups(backupsDir: string): Promise<Manifest[]> {
     if (error.code === 'ENOENT') return []
     throw error
   })
-  const stems = names.filter((name) => /^backup_.+\.manifest\.json$/.test(name)).map((name) => name.slice(0, -suffix.length))
+  const stems = names
+    .filter((name) => /^backup_.+\.manifest\.json$/.test(name))
+    .map((name) => name.slice(0, -suffix.length))
   const read = await Promise.all(stems.map((stem) => readManifest(backupsDir, stem).catch(() => undefined)))
   return read.filter((manifest) => manifest !== undefined).sort((a, b) => compareStems(a.stem, b.stem))
 }
@@ -118,7 +122,8 @@ export async function listBackups(backupsDir: string): Promise<Manifest[]> {
 export async function readManifest(backupsDir: string, stem: string): Promise<Manifest> {
   const text = await readFile(join(backupsDir, basename(stem) + suffix), 'utf8').catch(() => undefined)
   const manifest = manifestSchema.safeParse(text === undefined ? undefined : parseJson(text))
-  if (!manifest.success) throw new BootkeeperError('BACKUP_NOT_FOUND', `There is no backup named ${stem} in ${backupsDir}.`)
+  if (!manifest.success)
+    throw new BootkeeperError('BACKUP_NOT_FOUND', `There is no backup named ${stem} in ${backupsDir}.`)
   return manifest.data
 }
 

@@ -21,7 +21,12 @@ export interface Ground {
   state: BootState
 }
 
-export async function prepare(config: Config, engine: Engine, log: Log, signal: AbortSignal): Promise<StepResult<Ground>> {
+export async function prepare(
+  config: Config,
+  engine: Engine,
+  log: Log,
+  signal: AbortSignal,
+): Promise<StepResult<Ground>> {
   const directories = [config.dataDir, config.backupsDir, config.stateDir]
   if (engine.workDirectory && !directories.includes(engine.workDirectory)) directories.push(engine.workDirectory)
   for (const directory of directories) await requireWritable(directory)
@@ -37,7 +42,8 @@ export async function prepare(config: Config, engine: Engine, log: Log, signal: 
   state.lossSalt ||= newSalt()
   await writeState(config.stateDir, state)
   const failed = state.attempts - 1
-  const again = failed > 0 ? `; ${failed === 1 ? 'the last boot' : `the last ${failed} boots`} did not get the app up` : ''
+  const again =
+    failed > 0 ? `; ${failed === 1 ? 'the last boot' : `the last ${failed} boots`} did not get the app up` : ''
   const left = swept > 0 ? `; ${swept} unfinished ${swept === 1 ? 'file' : 'files'} of a killed boot removed` : ''
   return { text: `${config.dataDir} is ready${left}${again}`, value: { lock, state } }
 }
@@ -84,7 +90,10 @@ async function requireFileWritable(engine: Engine): Promise<void> {
 
 async function notWritable(path: string, code: string | undefined, cause: unknown): Promise<BootkeeperError> {
   const { uid, gid, username } = userInfo()
-  const owner = await stat(path).then((s) => s.uid, () => undefined)
+  const owner = await stat(path).then(
+    (s) => s.uid,
+    () => undefined,
+  )
   const who = `user ${uid} (${username})`
   if (code === 'EROFS')
     return new BootkeeperError('DATA_DIR_NOT_WRITABLE', `${path} is on a read-only file system.`, {

@@ -27,7 +27,10 @@ export async function planRestore(config: Config, engine: Engine, stem: string):
       next: `${command('list')} shows which backups have a copy.`,
     })
   if (manifest.engine !== engine.kind)
-    throw new BootkeeperError('BACKUP_NOT_FOUND', `${manifest.stem} is a copy of ${manifest.engine}, but the database is ${engine.kind}.`)
+    throw new BootkeeperError(
+      'BACKUP_NOT_FOUND',
+      `${manifest.stem} is a copy of ${manifest.engine}, but the database is ${engine.kind}.`,
+    )
   await verifyFile(config.backupsDir, file)
   const copyPath = join(config.backupsDir, file.name)
   const problems = await engine.checkCopy(copyPath)
@@ -36,7 +39,12 @@ export async function planRestore(config: Config, engine: Engine, stem: string):
 }
 
 /** The caller holds the lock. */
-export async function applyRestore(config: Config, engine: Engine, plan: RestorePlan, origin: Omit<Origin, 'trigger' | 'reason'>) {
+export async function applyRestore(
+  config: Config,
+  engine: Engine,
+  plan: RestorePlan,
+  origin: Omit<Origin, 'trigger' | 'reason'>,
+) {
   let before: string | undefined
   if (plan.present === 'database') {
     try {

@@ -7,10 +7,10 @@ import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { SafeCopy } from './backup.ts'
 import type { Config } from './config.ts'
+import { hideCredentials } from './config.ts'
 import { describeLoss, isDataLoss, newSalt, requireAccepted } from './data-loss.ts'
 import type { Engine, Loss, Rehearsal } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
-import { hideCredentials } from './config.ts'
 import { freeBytes } from './files.ts'
 import { formatBytes, type Log } from './log.ts'
 import { type PrismaResult, runPrisma } from './prisma/cli.ts'
@@ -29,7 +29,11 @@ export interface SchemaContext {
 }
 
 /** The fingerprint of the present database under the present schema. */
-export async function currentFingerprint({ config, engine, schema }: Pick<SchemaContext, 'config' | 'engine' | 'schema'>) {
+export async function currentFingerprint({
+  config,
+  engine,
+  schema,
+}: Pick<SchemaContext, 'config' | 'engine' | 'schema'>) {
   return fingerprintOf({
     files: schema.files,
     prismaVersion: await prismaVersion(process.cwd()),
@@ -40,12 +44,19 @@ export async function currentFingerprint({ config, engine, schema }: Pick<Schema
   })
 }
 
-export async function followSchema(context: SchemaContext, copy: SafeCopy | undefined): Promise<StepResult<{ changed: boolean }>> {
+export async function followSchema(
+  context: SchemaContext,
+  copy: SafeCopy | undefined,
+): Promise<StepResult<{ changed: boolean }>> {
   const { config, state } = context
   if (config.schemaMode === 'none') return { skipped: true, text: 'SCHEMA_MODE=none', value: { changed: false } }
   const before = await currentFingerprint(context)
   if (state.inStep === before)
-    return { skipped: true, text: `database and schema are in step (fingerprint ${before.slice(0, 8)})`, value: { changed: false } }
+    return {
+      skipped: true,
+      text: `database and schema are in step (fingerprint ${before.slice(0, 8)})`,
+      value: { changed: false },
+    }
   const result = config.schemaMode === 'push' ? await push(context, copy) : await deploy(context, copy)
   state.inStep = await currentFingerprint(context)
   await writeState(config.stateDir, state)
@@ -96,7 +107,10 @@ async function deploy(context: SchemaContext, copy: SafeCopy | undefined): Promi
   const applied = copy ? await engine.appliedMigrations() : []
   const unknown = applied.filter((name) => !names.includes(name))
   if (unknown.length > 0)
-    throw new BootkeeperError('DATABASE_NEWER', `The database has migration ${unknown.at(-1)}, which this version of the app does not have.`)
+    throw new BootkeeperError(
+      'DATABASE_NEWER',
+      `The database has migration ${unknown.at(-1)}, which this version of the app does not have.`,
+    )
   const pending = names.filter((name) => !applied.includes(name))
   if (pending.length === 0) return { text: 'every migration is applied', value: { changed: false } }
   const sql = await Promise.all(pending.map((name) => readFile(join(directory, name, 'migration.sql'), 'utf8')))
@@ -127,11 +141,17 @@ async function passGate({ config, state, log }: SchemaContext, rehearsal: Rehear
   const losses = await rehearsal.losses()
   if (requireAccepted(losses, sql, state.lossSalt, config.acceptDataLoss))
     log.warn(`Allowed by ACCEPT_DATA_LOSS, this once: ${losses.filter(isDataLoss).map(describeLoss).join('; ')}.`)
-  for (const loss of losses.filter((loss) => !isDataLoss(loss))) log.info(`Going with the change: ${describeLoss(loss)}.`)
+  for (const loss of losses.filter((loss) => !isDataLoss(loss)))
+    log.info(`Going with the change: ${describeLoss(loss)}.`)
   return losses
 }
 
-async function adopt(context: SchemaContext, rehearsal: Rehearsal, copy: SafeCopy | undefined, losses: Loss[]): Promise<void> {
+async function adopt(
+  context: SchemaContext,
+  rehearsal: Rehearsal,
+  copy: SafeCopy | undefined,
+  losses: Loss[],
+): Promise<void> {
   const { config, state, signal } = context
   signal.throwIfAborted()
   if (copy) await noteChange(context, copy)
@@ -148,35 +168,65 @@ async function noteChange({ config, state }: SchemaContext, copy: SafeCopy): Pro
 }
 
 async function prisma({ config, schema, signal }: SchemaContext, args: string[], url: string): Promise<PrismaResult> {
-  return await runPrisma([...args, '--schema', schema.location], { cwd: process.cwd(), url, signal, nativeEngine: config.nativeEngine })
+  return await runPrisma([...args, '--schema', schema.location], {
+    cwd: process.cwd(),
+    url,
+    signal,
+    nativeEngine: config.nativeEngine,
+  })
 }
 
 function requirePrisma({ exitCode, stdout, stderr }: PrismaResult): void {
   if (exitCode === 0) return
   const said = hideCredentials(`${stderr}\n${stdout}`.trim())
-  const reason = said.split('\n').filter((line) => line.trim() && !/^(Loaded|Prisma (schema|config)|Datasource)/.test(line))
-  throw new BootkeeperError('SCHEMA_CHANGE_FAILED', `Prisma said: ${reason.join(' ').replace(/\s+/g, ' ').slice(0, 1_000)}`)
+  const reason = said
+    .split('\n')
+    .filter((line) => line.trim() && !/^(Loaded|Prisma (schema|config)|Datasource)/.test(line))
+  throw new BootkeeperError(
+    'SCHEMA_CHANGE_FAILED',
+    `Prisma said: ${reason.join(' ').replace(/\s+/g, ' ').slice(0, 1_000)}`,
+  )
 }
 
 /** PostgreSQL has no copy to try migrations on: what they say is read instead, and doubt counts as a loss. */
 function requireHarmless(config: Config, state: BootState, sql: string): boolean {
   const statements = sql.replace(/--.*$/gm, '').split(';')
-  const harmful = statements.filter((text) => /\b(DROP\s+(TABLE|COLUMN|SCHEMA|VIEW)|TRUNCATE|DELETE\s+FROM|SET\s+DATA\s+TYPE|ALTER\s+COLUMN\s+\S+\s+TYPE)\b/i.test(text))
-  const losses = harmful.map((text): Loss => ({ kind: 'rows', table: text.trim().replace(/\s+/g, ' ').slice(0, 120), rows: 1 }))
+  const harmful = statements.filter((text) =>
+    /\b(DROP\s+(TABLE|COLUMN|SCHEMA|VIEW)|TRUNCATE|DELETE\s+FROM|SET\s+DATA\s+TYPE|ALTER\s+COLUMN\s+\S+\s+TYPE)\b/i.test(
+      text,
+    ),
+  )
+  const losses = harmful.map(
+    (text): Loss => ({ kind: 'rows', table: text.trim().replace(/\s+/g, ' ').slice(0, 120), rows: 1 }),
+  )
   try {
     return requireAccepted(losses, sql, state.lossSalt, config.acceptDataLoss)
   } catch (error) {
     const { next } = error as BootkeeperError
     const shown = losses.map(({ table }) => `\`${table}\``).join('; ')
-    throw new BootkeeperError('DATA_LOSS_REFUSED', `The migrations have statements that may lose data: ${shown}.`, { next, cause: error })
+    throw new BootkeeperError('DATA_LOSS_REFUSED', `The migrations have statements that may lose data: ${shown}.`, {
+      next,
+      cause: error,
+    })
   }
 }
 
 async function findMigrations(location: string): Promise<{ directory: string; names: string[] }> {
-  const beside = [join(dirname(location), 'migrations'), join(location, 'migrations'), join(process.cwd(), 'prisma', 'migrations')]
+  const beside = [
+    join(dirname(location), 'migrations'),
+    join(location, 'migrations'),
+    join(process.cwd(), 'prisma', 'migrations'),
+  ]
   for (const directory of beside) {
     const entries = await readdir(directory, { withFileTypes: true }).catch(() => undefined)
-    if (entries) return { directory, names: entries.filter((entry) => entry.isDirectory()).map(({ name }) => name).sort() }
+    if (entries)
+      return {
+        directory,
+        names: entries
+          .filter((entry) => entry.isDirectory())
+          .map(({ name }) => name)
+          .sort(),
+      }
   }
   return { directory: beside[0]!, names: [] }
 }
@@ -188,7 +238,10 @@ async function requireSpaceForChange({ engine }: SchemaContext): Promise<void> {
   const needed = 2 * (await engine.sizeBytes()) + 1_000_000
   const free = await freeBytes(engine.workDirectory)
   if (free < needed)
-    throw new BootkeeperError('DISK_FULL', `The schema change needs ${formatBytes(needed)}, but ${engine.workDirectory} has ${formatBytes(free)} free.`)
+    throw new BootkeeperError(
+      'DISK_FULL',
+      `The schema change needs ${formatBytes(needed)}, but ${engine.workDirectory} has ${formatBytes(free)} free.`,
+    )
 }
 
 function showSql({ log }: SchemaContext, sql: string): void {

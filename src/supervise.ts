@@ -31,6 +31,7 @@ export async function superviseApp(command: AppCommand, config: Config, log: Log
   await started(child, command)
   let killTimer: NodeJS.Timeout | undefined
   let stopRequested = false
+  let hasEnded = false
   const send = (signal: NodeJS.Signals) => {
     try {
       process.kill(command.shell ? -child.pid! : child.pid!, signal)
@@ -46,6 +47,7 @@ export async function superviseApp(command: AppCommand, config: Config, log: Log
     }
   }
   const take = (signal: NodeJS.Signals) => {
+    if (hasEnded) return
     send(signal)
     if (!stopping.has(signal)) return
     stopRequested = true
@@ -58,6 +60,7 @@ export async function superviseApp(command: AppCommand, config: Config, log: Log
 
   const ended = new Promise<number>((resolve) => {
     child.once('exit', (code, signal) => {
+      hasEnded = true
       clearTimeout(killTimer)
       // What outlives the app would write to the database that the next boot copies.
       killGroup()
@@ -81,7 +84,12 @@ async function started(child: ChildProcess, command: AppCommand): Promise<void> 
       const reason = error.code === 'ENOENT' ? 'there is no such program' : error.message
       // As shells have it: 127 not found, 126 not executable.
       const exitCode = error.code === 'EACCES' ? 126 : 127
-      reject(new BootkeeperError('APP_NOT_STARTED', `${command.file} could not be started: ${reason}.`, { cause: error, exitCode }))
+      reject(
+        new BootkeeperError('APP_NOT_STARTED', `${command.file} could not be started: ${reason}.`, {
+          cause: error,
+          exitCode,
+        }),
+      )
     })
   })
 }
@@ -101,9 +109,14 @@ async function becomesReady(config: Config, ended: Promise<number>, stopRequeste
   // An app that did its work and left is an app that came up.
   if (exitCode === 0) return
   if (exitCode !== undefined)
-    throw new BootkeeperError('APP_NOT_READY', `The app ended with exit code ${exitCode} before it was ready.`, { exitCode })
+    throw new BootkeeperError('APP_NOT_READY', `The app ended with exit code ${exitCode} before it was ready.`, {
+      exitCode,
+    })
   if (config.readyUrl)
-    throw new BootkeeperError('APP_NOT_READY', `The app did not answer at ${config.readyUrl} within ${formatMs(config.readyTimeoutMs)}.`)
+    throw new BootkeeperError(
+      'APP_NOT_READY',
+      `The app did not answer at ${config.readyUrl} within ${formatMs(config.readyTimeoutMs)}.`,
+    )
 }
 
 /** Whether a GET is answered with 2xx or 3xx. */
@@ -116,4 +129,3 @@ export async function answers(url: string, timeoutMs = 2_000): Promise<boolean> 
     return false
   }
 }
-

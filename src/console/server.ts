@@ -23,10 +23,14 @@ export interface Console {
 }
 
 /** Throws SETTINGS_INVALID where the port is taken. */
-export async function openConsole({ host, port }: { host: string; port: number }, content: ConsoleContent): Promise<Console> {
+export async function openConsole(
+  { host, port }: { host: string; port: number },
+  content: ConsoleContent,
+): Promise<Console> {
   const server = createServer((request, response) => {
     const path = (request.url ?? '/').split('?')[0]
-    if (request.method !== 'GET' && request.method !== 'HEAD') return send(response, 405, 'text/plain', 'Only GET is answered here.\n')
+    if (request.method !== 'GET' && request.method !== 'HEAD')
+      return send(response, 405, 'text/plain', 'Only GET is answered here.\n')
     if (path === '/health') {
       const health = { status: content.failure ? 'maintenance' : 'ok', code: content.failure?.code }
       return send(response, content.failure ? 503 : 200, 'application/json', `${JSON.stringify(health)}\n`)

@@ -41,7 +41,9 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
     },
 
     sizeBytes: () =>
-      query(server, busyMs, 'SELECT pg_database_size(current_database())::float8 AS n').then((rows) => (rows[0]?.n as number) ?? 0),
+      query(server, busyMs, 'SELECT pg_database_size(current_database())::float8 AS n').then(
+        (rows) => (rows[0]?.n as number) ?? 0,
+      ),
 
     async structure() {
       const rows = await query(server, busyMs, structureSql)
@@ -63,7 +65,11 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
     async checkCopy(path, signal) {
       // Reads and unpacks every table, to nowhere.
       const cancel = signal ? { cancelSignal: signal } : {}
-      const result = await execa('pg_restore', ['--file=/dev/null', path], { reject: false, stdin: 'ignore', ...cancel })
+      const result = await execa('pg_restore', ['--file=/dev/null', path], {
+        reject: false,
+        stdin: 'ignore',
+        ...cancel,
+      })
       signal?.throwIfAborted()
       return result.exitCode === 0 ? [] : [result.stderr.split('\n')[0] || result.message || 'pg_restore failed']
     },
@@ -80,7 +86,13 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
         await run('pg_restore', ['--no-owner', '--no-privileges', '--file', script, copyFile], server, signal)
         // One transaction: the old data goes only if the copy is in its place.
         const commands = ['--command', dropSchemasSql(server.schema), '--file', script]
-        const options = ['--no-psqlrc', '--quiet', '--single-transaction', '--set=ON_ERROR_STOP=1', '--output=/dev/null']
+        const options = [
+          '--no-psqlrc',
+          '--quiet',
+          '--single-transaction',
+          '--set=ON_ERROR_STOP=1',
+          '--output=/dev/null',
+        ]
         await run('psql', [...options, ...commands], server, signal)
       } finally {
         await rm(script, { force: true })
@@ -91,7 +103,11 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
     async appliedMigrations() {
       const known = await query(server, busyMs, "SELECT to_regclass('_prisma_migrations') IS NOT NULL AS known")
       if (!known[0]?.known) return []
-      const rows = await query(server, busyMs, 'SELECT migration_name AS name FROM _prisma_migrations WHERE rolled_back_at IS NULL')
+      const rows = await query(
+        server,
+        busyMs,
+        'SELECT migration_name AS name FROM _prisma_migrations WHERE rolled_back_at IS NULL',
+      )
       return rows.map(({ name }) => name as string)
     },
 
@@ -175,7 +191,9 @@ async function rehearsal(url: string, server: Server, busyMs: number, signal?: A
 }
 
 function schemaChangeFailed(error: unknown): BootkeeperError {
-  return new BootkeeperError('SCHEMA_CHANGE_FAILED', `PostgreSQL refused the change: ${(error as Error).message}.`, { cause: error })
+  return new BootkeeperError('SCHEMA_CHANGE_FAILED', `PostgreSQL refused the change: ${(error as Error).message}.`, {
+    cause: error,
+  })
 }
 
 async function countOr(client: pg.Client, sql: string): Promise<number> {
@@ -214,7 +232,12 @@ function lossCandidates(before: Structure, after: Structure): (Omit<Loss, 'rows'
     const now = after.get(table)
     const name = table.replace(/^"public"\./, '').replaceAll('"', '')
     const isTable = kind === 'r' || kind === 'p'
-    if (!now) found.push({ kind: isTable ? 'table' : 'view', table: name, count: `SELECT count(*) AS n FROM ${isTable ? table : '(SELECT) x'}` })
+    if (!now)
+      found.push({
+        kind: isTable ? 'table' : 'view',
+        table: name,
+        count: `SELECT count(*) AS n FROM ${isTable ? table : '(SELECT) x'}`,
+      })
     else if (isTable)
       for (const [column, { type, number }] of columns) {
         const changed = now.columns.get(column)
@@ -223,7 +246,12 @@ function lossCandidates(before: Structure, after: Structure): (Omit<Loss, 'rows'
         // A column that was dropped and made anew has another number.
         if (!changed || changed.number !== number) found.push({ kind: 'column', table: name, column, count: values })
         else if (changed.type !== type)
-          found.push({ kind: 'values', table: name, column, count: `${values} AND ${q}::text IS DISTINCT FROM ${q}::${changed.type}::text` })
+          found.push({
+            kind: 'values',
+            table: name,
+            column,
+            count: `${values} AND ${q}::text IS DISTINCT FROM ${q}::${changed.type}::text`,
+          })
       }
   }
   return found
@@ -240,14 +268,28 @@ interface Server {
 }
 
 // Prisma's own parameters mean nothing to libpq and pg, which would refuse them.
-const prismaParameters = ['schema', 'connection_limit', 'pool_timeout', 'pgbouncer', 'statement_cache_size', 'socket_timeout', 'sslaccept', 'sslidentity', 'sslpassword', 'connect_timeout']
+const prismaParameters = [
+  'schema',
+  'connection_limit',
+  'pool_timeout',
+  'pgbouncer',
+  'statement_cache_size',
+  'socket_timeout',
+  'sslaccept',
+  'sslidentity',
+  'sslpassword',
+  'connect_timeout',
+]
 
 function parseUrl(databaseUrl: string): Server {
   let url: URL
   try {
     url = new URL(databaseUrl)
   } catch {
-    throw new BootkeeperError('SETTINGS_INVALID', 'DATABASE_URL is not an address: postgresql://USER:PASSWORD@HOST:PORT/NAME is expected.')
+    throw new BootkeeperError(
+      'SETTINGS_INVALID',
+      'DATABASE_URL is not an address: postgresql://USER:PASSWORD@HOST:PORT/NAME is expected.',
+    )
   }
   const get = (name: string) => url.searchParams.get(name) ?? undefined
   const schema = get('schema')
@@ -259,7 +301,8 @@ function parseUrl(databaseUrl: string): Server {
   const password = decodeURIComponent(url.password)
   const port = url.port || '5432'
   // pg takes require for verify-full; libpq, and so pg_dump, does not.
-  const ssl = sslmode === 'require' ? { ssl: { rejectUnauthorized: false } } : sslmode?.startsWith('verify') ? { ssl: true } : {}
+  const ssl =
+    sslmode === 'require' ? { ssl: { rejectUnauthorized: false } } : sslmode?.startsWith('verify') ? { ssl: true } : {}
   return {
     host,
     port,
@@ -302,12 +345,17 @@ async function connect(server: Server, waitMs: number): Promise<pg.Client | unde
       await client.end().catch(() => {})
       const { code, message } = error as { code?: string; message: string }
       if (code === '3D000') return undefined
-      const starting = code === '57P03' || ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ENOENT', 'EHOSTUNREACH'].includes(code ?? '')
+      const starting =
+        code === '57P03' || ['ECONNREFUSED', 'ENOTFOUND', 'EAI_AGAIN', 'ENOENT', 'EHOSTUNREACH'].includes(code ?? '')
       if (starting && Date.now() < until) {
         await sleep(250)
         continue
       }
-      throw new BootkeeperError('DATABASE_UNREACHABLE', `PostgreSQL at ${server.host}:${server.port} could not be used: ${message || code}.`, { cause: error })
+      throw new BootkeeperError(
+        'DATABASE_UNREACHABLE',
+        `PostgreSQL at ${server.host}:${server.port} could not be used: ${message || code}.`,
+        { cause: error },
+      )
     }
   }
 }
@@ -324,13 +372,20 @@ async function query(server: Server, waitMs: number, sql: string): Promise<Recor
 
 /** pg_dump refuses a server newer than itself: say so before anything starts, not in the middle. */
 async function requireTool(tool: string, server: Server, waitMs: number): Promise<void> {
-  const { stdout = "", failed } = await execa(tool, ['--version'], { reject: false })
-  const install = { next: 'Install the PostgreSQL client tools of the major version of your server in the image (Debian: postgresql-client).' }
+  const { stdout = '', failed } = await execa(tool, ['--version'], { reject: false })
+  const install = {
+    next: 'Install the PostgreSQL client tools of the major version of your server in the image (Debian: postgresql-client).',
+  }
   if (failed) throw new BootkeeperError('TOOL_MISSING', `${tool} is not installed.`, install)
   const own = Number(/\d+/.exec(`${stdout}`)?.[0])
   const rows = await query(server, waitMs, "SELECT current_setting('server_version_num')::int / 10000 AS major")
   const major = Number(rows[0]?.major ?? 0)
-  if (major > own) throw new BootkeeperError('TOOL_MISSING', `The server is PostgreSQL ${major}, but ${tool} is of version ${own}.`, install)
+  if (major > own)
+    throw new BootkeeperError(
+      'TOOL_MISSING',
+      `The server is PostgreSQL ${major}, but ${tool} is of version ${own}.`,
+      install,
+    )
 }
 
 async function run(tool: string, args: string[], server: Server, signal: AbortSignal | undefined): Promise<void> {
@@ -338,13 +393,15 @@ async function run(tool: string, args: string[], server: Server, signal: AbortSi
   const result = await execa(tool, args, { reject: false, stdin: 'ignore', env: server.env, ...cancel })
   signal?.throwIfAborted()
   if (!result.failed) return
-  const reason = `${result.stderr ?? ""}`.trim().split('\n').at(-1) || `${result.shortMessage}`
+  const reason = `${result.stderr ?? ''}`.trim().split('\n').at(-1) || `${result.shortMessage}`
   const code = /no space left/i.test(reason) ? 'DISK_FULL' : 'IO'
   throw new BootkeeperError(code, `${tool} failed: ${reason}.`, { cause: result })
 }
 
 function dropSchemasSql(schema: string | undefined): string {
-  const which = schema ? `nspname = '${schema.replaceAll("'", "''")}'` : "nspname !~ '^pg_' AND nspname <> 'information_schema'"
+  const which = schema
+    ? `nspname = '${schema.replaceAll("'", "''")}'`
+    : "nspname !~ '^pg_' AND nspname <> 'information_schema'"
   return `DO $$ DECLARE s text; BEGIN
     FOR s IN SELECT nspname FROM pg_namespace WHERE ${which} LOOP EXECUTE format('DROP SCHEMA %I CASCADE', s); END LOOP;
     ${schema ? '' : 'CREATE SCHEMA public;'} END $$`

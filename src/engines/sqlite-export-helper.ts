@@ -37,7 +37,7 @@ export interface Helper {
 }
 
 // Less is done before the helper has started.
-const worthwhileRows = 1e12
+const worthwhileRows = 100_000
 const patienceMs = 120_000
 
 export function openHelper(source: { databasePath: string; model: DataModel }, slices: Slice[]): Helper | undefined {

@@ -52,7 +52,8 @@ export function hold({ path, busyMs }: { path: string; busyMs: number }): {
  */
 export function release({ copiedWal }: { copiedWal: string }): { keepWal: boolean } {
   if (!held) throw new Error('release without hold')
-  const keepWal = held.walHeader !== '' && walHeader(held.wal) === held.walHeader && walHeader(copiedWal) === held.walHeader
+  const keepWal =
+    held.walHeader !== '' && walHeader(held.wal) === held.walHeader && walHeader(copiedWal) === held.walHeader
   held.database.close()
   held = undefined
   return { keepWal }
@@ -108,6 +109,11 @@ export function runScript({ path, sql }: { path: string; sql: string }): void {
   try {
     database.pragma('locking_mode = EXCLUSIVE')
     database.exec(sql)
+  } catch (error) {
+    const { code = '', message } = error as { code?: string; message: string }
+    // A full disk is a full disk; what SQLite says of the rows is about the change.
+    if (!/^SQLITE_(ERROR|CONSTRAINT|MISMATCH)/.test(code)) throw error
+    throw new BootkeeperError('SCHEMA_CHANGE_FAILED', `SQLite refused the change: ${message}.`, { cause: error })
   } finally {
     database.close()
   }
@@ -176,20 +182,32 @@ export function swapIn(args: {
   return { aside }
 }
 
-/** Device, inode, size and times of the database and its log: any write by anybody changes one of them. */
+/** Inode, size and times of the database and its log: any write by anybody changes one of them. */
 export function signatureOf(path: string): string {
-  const part = (file: string) => {
+  const statOf = (file: string) => {
     const stat = statSync(file, { bigint: true, throwIfNoEntry: false })
-    return stat && stat.size > 0n ? `${stat.ino}:${stat.size}:${stat.mtimeNs}:${stat.ctimeNs}` : ''
+    return stat && stat.size > 0n ? stat : undefined
   }
-  // An empty file is what SQLite makes on opening: no database yet. A leftover journal counts as a change.
-  const [database, wal, journal] = [part(path), part(`${path}-wal`), part(`${path}-journal`)]
-  return database === '' && wal === '' ? 'none' : `sqlite ${database} wal ${wal} journal ${journal}`
+  const database = statOf(path)
+  const wal = statOf(`${path}-wal`)
+  const journal = statOf(`${path}-journal`)
+  // An empty file is what SQLite makes on opening: no database yet.
+  if (!database && !wal) return 'none'
+  const parts = [
+    database ? `${database.ino}:${database.size}:${database.mtimeNs}:${database.ctimeNs}` : '',
+    // Not its ctime: SQLite, run by root, gives the log the owner of the database each time it opens it.
+    wal ? `${wal.ino}:${wal.size}:${wal.mtimeNs}:${walHeader(`${path}-wal`)}` : '',
+    // A leftover journal counts as a change.
+    journal ? `${journal.ino}:${journal.size}:${journal.mtimeNs}` : '',
+  ]
+  return `sqlite ${parts.join(' ')}`
 }
 
 // Kernels before 6.13 stamp writes by the clock's tick, up to 10 ms: two writes in one tick look the same.
 function isSettled(path: string): boolean {
-  const newest = Math.max(...[path, `${path}-wal`].map((file) => statSync(file, { throwIfNoEntry: false })?.ctimeMs ?? 0))
+  const newest = Math.max(
+    ...[path, `${path}-wal`].map((file) => statSync(file, { throwIfNoEntry: false })?.ctimeMs ?? 0),
+  )
   return Date.now() - newest > 50
 }
 
@@ -290,7 +308,9 @@ interface MasterRow {
 
 function master(database: Database.Database, schema: 'old' | 'main'): MasterRow[] {
   return database
-    .prepare(`SELECT type, name, tbl_name, sql FROM ${schema}.sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'`)
+    .prepare(
+      `SELECT type, name, tbl_name, sql FROM ${schema}.sqlite_master WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'`,
+    )
     .all() as MasterRow[]
 }
 
@@ -310,7 +330,7 @@ function requireSound(database: Database.Database): void {
   const problems = database.pragma('main.quick_check(5)', { simple: false }) as { quick_check: string }[]
   if (problems[0]?.quick_check !== 'ok')
     throw new BootkeeperError('SCHEMA_CHANGE_FAILED', `The changed copy is damaged: ${problems[0]?.quick_check}.`)
-  const violations = (schema: string) => (database.pragma(`${schema}.foreign_key_check`) as { table: string }[])
+  const violations = (schema: string) => database.pragma(`${schema}.foreign_key_check`) as { table: string }[]
   const before = violations('old').length
   const after = violations('main')
   if (after.length > before)
@@ -327,7 +347,8 @@ function findLosses(database: Database.Database): Loss[] {
   const has = (type: string, name: string) => now.some((row) => row.type === type && row.name === name)
   for (const { type, name, tbl_name } of master(database, 'old')) {
     const table = quote(name)
-    if (type === 'trigger' && !has('trigger', name)) losses.push({ kind: 'trigger', table: tbl_name, column: name, rows: 0 })
+    if (type === 'trigger' && !has('trigger', name))
+      losses.push({ kind: 'trigger', table: tbl_name, column: name, rows: 0 })
     if (type === 'view' && !has('view', name)) losses.push({ kind: 'view', table: name, rows: 0 })
     if (type !== 'table') continue
     const rows = count(`SELECT count(*) AS n FROM old.${table}`)
@@ -372,7 +393,8 @@ function columns(database: Database.Database, schema: 'old' | 'main', table: str
 }
 
 function sharedKey(before: Columns, after: Columns): string[] {
-  const keyOf = (columns: Columns) => [...columns].filter(([, { key }]) => key > 0).map(([name, { type }]) => `${name} ${type}`)
+  const keyOf = (columns: Columns) =>
+    [...columns].filter(([, { key }]) => key > 0).map(([name, { type }]) => `${name} ${type}`)
   const names = [...before].filter(([, { key }]) => key > 0).map(([name]) => name)
   return keyOf(before).join() === keyOf(after).join() ? names : []
 }

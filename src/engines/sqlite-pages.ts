@@ -13,8 +13,8 @@ export interface PageSource {
   ownTable: string
   /** The row id, or the columns of the primary key. */
   keys: string[]
-  /** An expression for the bytes that a row holds. */
-  bytes: string
+  /** Expressions for the bytes of each column that can be long. */
+  bytes: string[]
 }
 
 export type Emit = (lines: Buffer, rows: number) => void
@@ -33,15 +33,23 @@ interface Page {
 export function rowidPages(database: Database.Database, source: PageSource) {
   const key = source.keys[0]
   const within = `${key} BETWEEN ? AND ?`
-  const widest = database.prepare(`SELECT max(${source.bytes}) FROM ${source.ownTable} WHERE ${within}`).pluck()
-  const page = database
-    .prepare(`SELECT count(*) AS rows, max(key) AS last, ${joined} AS lines FROM (
-      SELECT ${source.line} AS line, ${key} AS key FROM ${source.from} WHERE ${within} ORDER BY ${key} LIMIT ?)`)
-    .safeIntegers()
+  const widest = widestRow(database, source, within)
+  // A bound LIMIT would make SQLite prepare the statement again for every page.
+  const pages = new Map<number, Database.Statement>()
+  const pageOf = (limit: number) => {
+    const known = pages.get(limit)
+    if (known) return known
+    const page = database
+      .prepare(`SELECT count(*) AS rows, max(key) AS last, ${joined} AS lines FROM (
+        SELECT ${source.line} AS line, ${key} AS key FROM ${source.from} WHERE ${within} ORDER BY ${key} LIMIT ${limit})`)
+      .safeIntegers()
+    pages.set(limit, page)
+    return page
+  }
   return (from: bigint, to: bigint, emit: Emit) => {
-    let limit = limitFor(widest.get(from, to))
+    let limit = limitFor(widest(from, to))
     for (let start = from; start <= to; ) {
-      const { rows, last, lines } = attempt(source, limit, (most) => page.get(start, to, most) as Page)
+      const { rows, last, lines } = attempt(source, limit, (most) => pageOf(most).get(start, to) as Page)
       if (rows === 0n || last === undefined) return
       emit(lines, Number(rows))
       limit = Math.min(limit, limitFor(lines.length / Number(rows)))
@@ -56,7 +64,7 @@ export function keyPages(database: Database.Database, source: PageSource) {
   const compare = (operator: string) => `(${order}) ${operator} (${source.keys.map(() => '?').join(',')})`
   const last = (where: string) =>
     database
-      .prepare(`SELECT ${order} FROM ${source.ownTable} WHERE ${where} ORDER BY ${order} LIMIT 1 OFFSET ?`)
+      .prepare(`SELECT ${order} FROM ${source.ownTable} WHERE ${where} ORDER BY ${order} LIMIT 1 OFFSET ?+0`)
       .raw()
       .safeIntegers()
   const page = (where: string) =>
@@ -68,9 +76,9 @@ export function keyPages(database: Database.Database, source: PageSource) {
     first: { last: last('true'), upTo: page(compare('<=')), rest: page('true') },
     next: { last: last(compare('>')), upTo: page(`${compare('>')} AND ${compare('<=')}`), rest: page(compare('>')) },
   }
-  const widest = database.prepare(`SELECT max(${source.bytes}) FROM ${source.ownTable}`).pluck()
+  const widest = widestRow(database, source, 'true')
   return (emit: Emit) => {
-    const limit = limitFor(widest.get())
+    const limit = limitFor(widest())
     for (let start: unknown[] | undefined = []; start; ) {
       const { last, upTo, rest } = start.length === 0 ? statements.first : statements.next
       const end = last.get(...start, limit - 1) as unknown[] | undefined
@@ -83,8 +91,18 @@ export function keyPages(database: Database.Database, source: PageSource) {
 
 const joined = `CAST(group_concat(line, ',' || char(10)) AS BLOB)`
 
+function widestRow(database: Database.Database, source: PageSource, where: string): (...bounds: bigint[]) => unknown {
+  if (source.bytes.length === 0) return () => 0
+  const sql = `SELECT max(${source.bytes.join('+')}) FROM ${source.ownTable} WHERE ${where}`
+  const statement = database.prepare(sql).pluck()
+  return (...bounds) => statement.get(...bounds)
+}
+
+/** One of a few sizes, each half of the one before: every size is a statement. */
 function limitFor(rowBytes: unknown): number {
-  return Math.max(1, Math.min(rowsPerPage, Math.floor(bytesPerPage / Math.max(1, Number(rowBytes ?? 0)))))
+  let limit = rowsPerPage
+  while (limit > 1 && limit * Number(rowBytes ?? 0) > bytesPerPage) limit = Math.floor(limit / 2)
+  return limit
 }
 
 /** Keys that references resolve to can be longer than the row itself, so a page may still prove too long. */

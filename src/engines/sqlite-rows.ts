@@ -101,14 +101,14 @@ function scalar(value: FieldValue, plan: RowPlan, rowName: string): string {
     case 'Float':
       return `CASE WHEN ${x} BETWEEN -${largest} AND ${largest} AND typeof(${x}) = 'real' THEN ${x} ELSE ${odd} END`
     case 'Decimal':
-      return typed(`WHEN 'real' THEN json_quote(${finite}) WHEN 'integer' THEN CAST(${x} AS TEXT)`)
+      return typed(`WHEN 'real' THEN json_quote(${finite}) || '' WHEN 'integer' THEN CAST(${x} AS TEXT)`)
     case 'Boolean':
       return typed(`WHEN 'integer' THEN CASE ${x} WHEN 1 THEN json('true') WHEN 0 THEN json('false') ELSE ${odd} END`)
     case 'DateTime':
       return typed(`WHEN 'text' THEN ${x} WHEN 'integer' THEN CASE WHEN ${x} ${safe} THEN ${x} ELSE ${odd} END`)
     case 'Json':
       return typed(
-        `WHEN 'text' THEN ${x} WHEN 'integer' THEN CAST(${x} AS TEXT) WHEN 'real' THEN json_quote(${finite})`,
+        `WHEN 'text' THEN ${x} WHEN 'integer' THEN CAST(${x} AS TEXT) WHEN 'real' THEN json_quote(${finite}) || ''`,
       )
     case 'Bytes':
       return typed(`WHEN 'blob' THEN ${sqliteFunctions.base64}(${x})`)

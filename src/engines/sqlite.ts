@@ -15,9 +15,9 @@ import { signatureOf } from './sqlite-operations.ts'
 
 type Operations = typeof operations
 
-/** The file that a `file:` address names; relative ones count from the working directory, as in Prisma. */
+/** The file that a `file:` address names, as Prisma reads it: relative to the working directory, no percent signs decoded. */
 export function sqlitePath(url: string): string {
-  return resolve(decodeURIComponent(url.replace(/^file:(\/\/(?=\/))?/, '').split('?')[0]!))
+  return resolve(url.replace(/^file:(\/\/(?=\/))?/, '').split('?')[0]!)
 }
 
 export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }): Engine {
@@ -41,7 +41,14 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
     },
 
     async sizeBytes() {
-      const sizes = await Promise.all([path, `${path}-wal`].map((file) => stat(file).then((s) => s.size, () => 0)))
+      const sizes = await Promise.all(
+        [path, `${path}-wal`].map((file) =>
+          stat(file).then(
+            (s) => s.size,
+            () => 0,
+          ),
+        ),
+      )
       return sizes[0]! + sizes[1]!
     },
 
@@ -49,7 +56,10 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
       if (signatureOf(path) === 'none') return ''
       const database = new Database(path, { readonly: true, fileMustExist: true, timeout: busyMs })
       try {
-        const rows = database.prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name').raw().all()
+        const rows = database
+          .prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name')
+          .raw()
+          .all()
         return JSON.stringify(rows)
       } finally {
         database.close()
@@ -101,7 +111,9 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
       try {
         const known = database.prepare("SELECT 1 FROM sqlite_master WHERE name = '_prisma_migrations'").get()
         if (!known) return []
-        const rows = database.prepare('SELECT migration_name AS name FROM _prisma_migrations WHERE rolled_back_at IS NULL').all()
+        const rows = database
+          .prepare('SELECT migration_name AS name FROM _prisma_migrations WHERE rolled_back_at IS NULL')
+          .all()
         return (rows as { name: string }[]).map(({ name }) => name)
       } finally {
         database.close()
@@ -111,7 +123,10 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
     close: stopWork,
   }
 
-  async function copyOnce(partial: string, signal: AbortSignal | undefined): Promise<VerifiedCopy & { problems: string[] }> {
+  async function copyOnce(
+    partial: string,
+    signal: AbortSignal | undefined,
+  ): Promise<VerifiedCopy & { problems: string[] }> {
     const { source, settled, hasWal } = await work().call('hold', { path, busyMs }, signal)
     const copiedWal = `${partial}-wal`
     await cloneFile(path, partial)
@@ -121,7 +136,10 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
     if (keepWal) await work().call('foldWal', { path: partial }, signal)
     else await fsyncFile(partial)
     // Two readings side by side: the one proves the structure, the other is what later readings are compared with.
-    const [problems, sha256] = await Promise.all([work().call('check', { path: partial }, signal), sha256OfFile(partial)])
+    const [problems, sha256] = await Promise.all([
+      work().call('check', { path: partial }, signal),
+      sha256OfFile(partial),
+    ])
     const { size } = await stat(partial)
     return { source, settled, sizeBytes: size, sha256, check: 'read back, quick_check ok', problems }
   }

@@ -129,6 +129,11 @@ class DocumentCheck {
 
   text(line: string): void {
     this.line++
+    this.expected = this.after(line)
+  }
+
+  /** What may follow this line, if it is one that was expected. */
+  private after(line: string): Expected {
     switch (this.expected) {
       case 'open':
         return this.exactly(line, marks.open, 'format')
@@ -138,12 +143,11 @@ class DocumentCheck {
         return this.exactly(line, marks.version, 'header')
       case 'header':
         this.header = this.parse(line, '"header": ', exportHeaderSchema)
-        this.expected = 'data'
-        return
+        return 'data'
       case 'data':
         return this.exactly(line, marks.data, 'first model')
       case 'first model':
-        return line === marks.dataEnd ? this.exactly(line, marks.dataEnd, 'counts') : this.startModel(line)
+        return line === marks.dataEnd ? 'counts' : this.startModel(line)
       case 'model':
         return this.startModel(line)
       case 'row or end':
@@ -153,16 +157,14 @@ class DocumentCheck {
         return this.exactly(line, marks.dataEnd, 'counts')
       case 'counts':
         this.counts = this.parse(line, '"counts": ', countsSchema)
-        this.expected = 'sha256'
-        return
+        return 'sha256'
       case 'sha256':
         this.recorded = /^"sha256": "([0-9a-f]{64})"$/.exec(line)?.[1] ?? this.damaged('is not a checksum')
-        this.expected = 'close'
-        return
+        return 'close'
       case 'close':
         return this.exactly(line, marks.close, 'nothing')
       default:
-        this.damaged(this.expected === 'row' ? 'should be a row' : 'should not be there')
+        return this.damaged(this.expected === 'row' ? 'should be a row' : 'should not be there')
     }
   }
 
@@ -188,24 +190,24 @@ class DocumentCheck {
     throw new BootkeeperError('EXPORT_DAMAGED', `${this.path}: line ${Math.max(1, this.line)} ${reason}.`, { cause })
   }
 
-  private exactly(line: string, mark: string, next: Expected): void {
+  private exactly(line: string, mark: string, next: Expected): Expected {
     if (line !== mark) this.damaged(`should be ${mark}`)
-    this.expected = next
+    return next
   }
 
-  private startModel(line: string): void {
+  private startModel(line: string): Expected {
     const name = Object.keys(this.header?.models ?? {})[this.counted.length]
     if (name === undefined || line !== marks.model(name)) this.damaged(`should begin the model ${name ?? ''}`)
     this.model = name
     this.rows = 0
-    this.expected = 'row or end'
+    return 'row or end'
   }
 
-  private endModel(line: string): void {
+  private endModel(line: string): Expected {
     if (line !== marks.modelEnd && line !== `${marks.modelEnd},`)
       this.damaged('is neither a row nor the end of a model')
     this.counted.push([this.model, this.rows])
-    this.expected = line === marks.modelEnd ? 'data end' : 'model'
+    return line === marks.modelEnd ? 'data end' : 'model'
   }
 
   private parse<T>(line: string, beginning: string, schema: { parse(value: unknown): T }): T {

@@ -85,6 +85,7 @@ function environment({ cwd, url, nativeEngine }: PrismaOptions): Record<string, 
     PRISMA_HIDE_UPDATE_MESSAGE: '1',
     // Prisma starts the engine in the folder of the config, which need not be the project.
     BOOTKEEPER_PROJECT_DIR: resolve(cwd),
+    BOOTKEEPER_FROM_SOURCE: import.meta.url.endsWith('.ts') ? '1' : '',
     // The engine finds its Node by its first line, and the Node that runs this may not be on the path.
     PATH: [dirname(process.execPath), process.env.PATH].filter(Boolean).join(delimiter),
     ...(url !== undefined && { DATABASE_URL: url }),

@@ -100,7 +100,9 @@ export function inKnownKind(error: unknown, raw: (message: string, cause: Adapte
   const cause = causeOf(error)
   if (cause.kind === undefined || kindsOfTheWasmEngine.has(cause.kind)) return error
   const message = cause.originalMessage ?? cause.message ?? (error as Error).message
-  Object.assign(error as object, { cause: raw(message, cause) })
+  // failureOf() still wants the original ones; the engine reads past them.
+  const { originalCode, originalMessage } = cause
+  Object.assign(error as object, { cause: { originalCode, originalMessage, ...raw(message, cause) } })
   return error
 }
 

@@ -8,10 +8,14 @@ import { createInterface } from 'node:readline'
 import type {
   ApplyMigrationsInput,
   ApplyMigrationsOutput,
+  CreateMigrationInput,
+  CreateMigrationOutput,
   DbExecuteParams,
   DiagnoseMigrationHistoryInput,
   DiffParams,
   DiffTarget,
+  EvaluateDataLossInput,
+  EvaluateDataLossOutput,
   ResetInput,
   SchemaPushInput,
 } from '@prisma/schema-engine-wasm/schema_engine_bg'
@@ -20,6 +24,7 @@ import {
   offlineAdapters,
   openEngineDatabase,
   openSchemaEngine,
+  planPush,
   resolvePackage,
 } from './schema-engine.ts'
 import { type EngineDatabase, PrismaError } from './schema-engine-database.ts'
@@ -141,6 +146,36 @@ const handlers: Record<string, (params: any) => Promise<unknown>> = {
       throw migrationFailure(params) ?? error
     }
   },
+  // On SQLite the wasm engine has no shadow database in these two methods of `migrate dev`, only in diff. The main
+  // database is level with the history when the CLI calls them, so a dry push onto that tells what would be lost.
+  async evaluateDataLoss(params: EvaluateDataLossInput): Promise<EvaluateDataLossOutput> {
+    const opened = await openEngine()
+    if (database?.provider !== 'sqlite') return opened.evaluateDataLoss(params)
+    const { exitCode } = await opened.diff(sinceHistory(params))
+    if (exitCode === 0) return { migrationSteps: 0, warnings: [], unexecutableSteps: [] }
+    // The engine locked the file for itself (locking_mode=EXCLUSIVE), and the plan reads on a connection of its own.
+    await database.close()
+    engine = undefined
+    const plan = await planPush({ url: datasource.url ?? '', files: params.schema.files, filter: params.filters })
+    const asFeedback = (message: string) => ({ message, stepIndex: 0 })
+    return {
+      migrationSteps: 1,
+      warnings: plan.warnings.map(asFeedback),
+      unexecutableSteps: plan.unexecutable.map(asFeedback),
+    }
+  },
+  async createMigration(params: CreateMigrationInput): Promise<CreateMigrationOutput> {
+    const opened = await openEngine()
+    if (database?.provider !== 'sqlite') return opened.createMigration(params)
+    const { exitCode, stdout } = await opened.diff(sinceHistory(params))
+    const timestamp = new Date().toISOString().replace(/\D/g, '').slice(0, 14)
+    return {
+      connectorType: 'sqlite',
+      generatedMigrationName: [timestamp, params.migrationName].filter(Boolean).join('_'),
+      migrationScript: exitCode === 0 && !params.draft ? null : stdout,
+      extension: 'sql',
+    }
+  },
   async reset(params: ResetInput) {
     const opened = await openEngine()
     if (database?.recreate === undefined) return opened.reset(params)
@@ -150,6 +185,11 @@ const handlers: Record<string, (params: any) => Promise<unknown>> = {
     engine = undefined
   },
   dbExecute: async (params: DbExecuteParams) => (await openEngine()).dbExecute(params),
+}
+
+function sinceHistory({ migrationsList, schema, filters }: EvaluateDataLossInput): DiffParams {
+  const to: DiffTarget = { tag: 'schemaDatamodel', ...schema }
+  return { from: { tag: 'migrations', ...migrationsList }, to, script: true, exitCode: true, filters }
 }
 
 /** The native engine answers with the migration's name and the database's own words, the wasm one with neither. */

@@ -17,7 +17,7 @@ if (!canTrace) {
 
 test.skipIf(!canTrace)(
   'push and generate reach no internet address and ask no name server',
-  { timeout: 60_000 },
+  { timeout: 120_000 },
   async () => {
     const project = await makeProject({ 'prisma/schema.prisma': schema('sqlite', user) })
     const cli = JSON.stringify(join(repository, 'src/prisma/cli.ts'))
@@ -37,7 +37,7 @@ for (const words of [['db', 'push'], ['generate']]) {
   },
 )
 
-test.skipIf(!canTrace)('the trace would show a connection and a look-up', { timeout: 30_000 }, async () => {
+test.skipIf(!canTrace)('the trace would show a connection and a look-up', { timeout: 60_000 }, async () => {
   const project = await makeProject({})
   const program = `require('net').connect(1, '127.0.0.1').on('error', () => {})
     require('dns').setServers(['127.0.0.1'])

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
-import { onTestFinished } from 'vitest'
+import { afterAll } from 'vitest'
 import { type PrismaOptions, type PrismaResult, runPrisma } from '../../src/prisma/cli.ts'
 
 export const repository = fileURLToPath(new URL('../../', import.meta.url))
@@ -17,10 +17,14 @@ export interface Project {
   prisma(args: string[], options?: Partial<PrismaOptions>): Promise<PrismaResult>
 }
 
-/** Gone when the test is. The config reads DATABASE_URL, as most do. */
+const made: string[] = []
+// Not per test: the tests of a file run side by side, where vitest cannot tell whose hook it is.
+afterAll(() => Promise.all(made.splice(0).map((directory) => rm(directory, { recursive: true, force: true }))))
+
+/** Gone when the tests of the file are. The config reads DATABASE_URL, as most do. */
 export async function makeProject(files: Record<string, string>): Promise<Project> {
   const directory = await mkdtemp(join(tmpdir(), 'bootkeeper-project-'))
-  onTestFinished(() => rm(directory, { recursive: true, force: true }))
+  made.push(directory)
   await symlink(join(repository, 'node_modules'), join(directory, 'node_modules'))
   const project: Project = {
     directory,
@@ -73,7 +77,11 @@ export const extra = `model Extra {
 export async function askEngine(cwd: string, url: string, requests: { method: string; params: object }[]) {
   const input = requests.map((request, id) => `${JSON.stringify({ jsonrpc: '2.0', id, ...request })}\n`).join('')
   const engine = join(repository, 'bin', 'schema-engine.js')
-  const { stdout } = await execa(engine, ['--datasource', JSON.stringify({ url })], { cwd, input })
+  const { stdout } = await execa(engine, ['--datasource', JSON.stringify({ url })], {
+    cwd,
+    input,
+    env: { BOOTKEEPER_FROM_SOURCE: '1' },
+  })
   return stdout
     .split('\n')
     .map((line) => JSON.parse(line) as { result?: unknown; error?: { data: { message: string } } })
@@ -91,6 +99,7 @@ export async function migrateDev(project: Project, name: string, url: string): P
     env: {
       DATABASE_URL: url,
       CHECKPOINT_DISABLE: '1',
+      BOOTKEEPER_FROM_SOURCE: '1',
       PRISMA_SCHEMA_ENGINE_BINARY: join(repository, 'bin', 'schema-engine.js'),
     },
   })

@@ -1,0 +1,76 @@
+// The export of every row: Bootkeeper's, written, fsynced and read back in its child process, against sqlite3 .dump and
+// the findMany script of the usual start. Guarantees: ours is the path that a boot takes, from the start of the child
+// to its answer; no contender's file is left behind.
+
+import { rmSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import type * as ChildModule from '../src/child.ts'
+import type { operations } from '../src/export-child.ts'
+import { readSchemaFiles } from '../src/prisma/schema-files.ts'
+import { type Contender, inTurns, runProgram, runStep, type Sample } from './measure.ts'
+import { exportUsual, generateClient, makeProject, root } from './project.ts'
+import { type Comparison, compare } from './results.ts'
+
+const usualTimeoutMs = 180_000
+
+export async function measureExport(
+  folder: string,
+  database: string,
+  rows: number,
+  rounds: number,
+  hasSqlite: boolean,
+): Promise<Comparison> {
+  const target = join(folder, 'export.json')
+  const clean = () => rmSync(target, { force: true })
+  const usual = makeProject(join(folder, `export-usual-${rows}`), database)
+  await generateClient(usual)
+  const dump = (name: string, line: string): Contender => ({
+    name,
+    before: clean,
+    run: () => runProgram({ command: 'sh', args: ['-c', line, 'sh', database, target], cwd: folder }),
+  })
+  const tools = [
+    dump('sqlite3 .dump', 'sqlite3 "$1" .dump > "$2"'),
+    dump('sqlite3 .dump + fsync', 'sqlite3 "$1" .dump > "$2" && sync "$2"'),
+  ]
+  const samples = await inTurns(
+    [
+      { name: 'bootkeeper', before: clean, run: () => exportOurs(database, target) },
+      ...(hasSqlite ? tools : []),
+      { name: 'findMany script', run: () => exportUsual(usual, usualTimeoutMs) },
+    ],
+    rounds,
+    folder,
+  )
+  clean()
+  return compare('export', rows, hasSqlite ? 'sqlite3 .dump' : 'findMany script', samples)
+}
+
+async function exportOurs(database: string, target: string): Promise<Sample> {
+  const built = (path: string) => join(root, 'dist', 'src', path)
+  const { startChild } = (await import(built('child.js'))) as typeof ChildModule
+  const { files } = await readSchemaFiles(join(root, 'prisma', 'schema.prisma'))
+  return await runStep(async () => {
+    const child = startChild<typeof operations>('./export-child', pathToFileURL(built('export.js')).href)
+    try {
+      await child.call('write', {
+        engine: 'sqlite',
+        database,
+        files,
+        header: {
+          createdAt: new Date().toISOString(),
+          stem: 'backup_bench',
+          prismaVersion: '7.10.0',
+          fingerprint: '',
+          scope: 'everything',
+          reason: 'bench',
+        },
+        target,
+      })
+    } finally {
+      await child.kill()
+    }
+    if (statSync(target).size === 0) throw new Error('the export is empty')
+  })
+}

@@ -1,0 +1,184 @@
+// Exports a PostgreSQL database: every row of every model as JSON text that the server itself makes, copied out as it
+// is and handed to the document's writer. Guarantees: one transaction, so everything is as of one moment; read only;
+// the session is in UTC; the rows that were written are as many as the server copied.
+
+import { Client, type ClientBase } from 'pg'
+import { to as copyTo } from 'pg-copy-streams'
+import type { Model } from '../data-model.ts'
+import { BootkeeperError } from '../errors.ts'
+import {
+  type EngineExportOptions,
+  type ExportWriter,
+  exportedModels,
+  type NotExported,
+  refusedValue,
+  requireColumns,
+  type WrittenExport,
+} from './engine-export.ts'
+import { findNotFinite, type PostgresTable, postgresRows, quoted } from './postgres-rows.ts'
+import { hasUniqueKey, type PostgresTableInfo, readPostgresTables, tableKey } from './postgres-tables.ts'
+import { planRow, type RowPlan } from './row-plan.ts'
+
+export interface PostgresExportOptions extends EngineExportOptions {
+  /** As Prisma has it, with `?schema=` where it is not public. */
+  url: string
+}
+
+export async function exportPostgres(options: PostgresExportOptions): Promise<WrittenExport> {
+  const client = await connect(options.url)
+  try {
+    await client.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    const catalogue = await readCatalogue(client, options)
+    const models = exportedModels(options.model)
+    const writer = options.openWriter(options.target)
+    try {
+      writer.start({
+        header: options.header,
+        engine: 'postgresql',
+        models,
+        extraColumns: new Map(
+          models.map((model) => [model.name, catalogue.extraColumns(model).map(({ name }) => name)]),
+        ),
+        notExported: await notExported(client, catalogue, options),
+      })
+      for (const model of models) {
+        writer.startModel(model.name)
+        const rows = await copyModel(client, planRow(model, options.model.models), catalogue, writer)
+        options.onProgress?.({ model: model.name, rows })
+      }
+      await client.query('COMMIT')
+      return writer.finish()
+    } catch (error) {
+      writer.abort()
+      throw error
+    }
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+async function connect(url: string): Promise<Client> {
+  const session = '-c timezone=UTC -c datestyle=ISO -c extra_float_digits=1 -c statement_timeout=0'
+  const client = new Client({ connectionString: url, options: session, application_name: 'bootkeeper export' })
+  // Without a listener a lost connection would end the process; the query under way reports it.
+  client.on('error', () => undefined)
+  try {
+    await client.connect()
+    await client.query("SET client_encoding TO 'UTF8'; SET standard_conforming_strings TO on")
+    return client
+  } catch (cause) {
+    await client.end().catch(() => undefined)
+    throw new BootkeeperError('DATABASE_UNREACHABLE', `The database did not let us in: ${(cause as Error).message}.`, {
+      cause,
+    })
+  }
+}
+
+interface Catalogue {
+  tables: Map<string, PostgresTableInfo>
+  schemaOf(model: Model): string
+  table(model: Model): PostgresTableInfo
+  extraColumns(model: Model): { name: string; type: string }[]
+}
+
+async function readCatalogue(client: ClientBase, { url, model }: PostgresExportOptions): Promise<Catalogue> {
+  const defaultSchema = new URL(url).searchParams.get('schema') ?? 'public'
+  const schemas = [...new Set([defaultSchema, ...model.models.flatMap(({ schema }) => schema ?? [])])]
+  const tables = await readPostgresTables(client, schemas)
+  const catalogue: Catalogue = {
+    tables,
+    schemaOf: ({ schema }) => schema ?? defaultSchema,
+    table(each) {
+      const table = tables.get(tableKey(catalogue.schemaOf(each), each.table))
+      requireColumns(
+        each,
+        table?.columns.map(({ name }) => name),
+      )
+      return table as PostgresTableInfo
+    },
+    extraColumns(each) {
+      const known = new Set(each.fields.map(({ column }) => column))
+      return catalogue.table(each).columns.filter(({ name, isGenerated }) => !isGenerated && !known.has(name))
+    },
+  }
+  return catalogue
+}
+
+async function notExported(
+  client: ClientBase,
+  { tables, schemaOf }: Catalogue,
+  { model }: PostgresExportOptions,
+): Promise<NotExported> {
+  const known = new Set(model.models.map((each) => tableKey(schemaOf(each), each.table)))
+  const unknown = [...tables].filter(([key, { name }]) => !known.has(key) && name !== '_prisma_migrations')
+  const counted: NotExported['tables'] = []
+  for (const [, { schema, name }] of unknown) {
+    const { rows } = await client.query<{ rows: string }>(
+      `SELECT count(*) AS rows FROM ${quoted(schema)}.${quoted(name)}`,
+    )
+    counted.push({ table: name, rows: Number(rows[0]?.rows) })
+  }
+  return { transient: model.models.filter(({ isTransient }) => isTransient).map(({ name }) => name), tables: counted }
+}
+
+async function copyModel(client: Client, plan: RowPlan, catalogue: Catalogue, writer: ExportWriter): Promise<number> {
+  const table: PostgresTable = {
+    nameOf: (model) => `${quoted(catalogue.schemaOf(model))}.${quoted(catalogue.table(model).name)}`,
+    extraColumns: catalogue.extraColumns(plan.model),
+    mayMatchTwice: (join) =>
+      !hasUniqueKey(
+        catalogue.table(join.target),
+        join.on.map(({ to }) => to.field.column),
+      ),
+  }
+  await refuseNotFinite(client, plan, table)
+  // Quote and delimiter are bytes that JSON never holds, so CSV gives the lines as they are.
+  const sql = `COPY (${postgresRows(plan, table)}) TO STDOUT (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')`
+  const stream = client.query(copyTo(sql))
+  const lines = lineChunks(writer)
+  for await (const chunk of stream) lines.add(chunk as Buffer)
+  const rows = lines.end()
+  if (rows !== stream.rowCount)
+    throw new BootkeeperError('EXPORT_FAILED', `Of the ${stream.rowCount} rows of ${plan.model.name}, ${rows} arrived.`)
+  return rows
+}
+
+async function refuseNotFinite(client: ClientBase, plan: RowPlan, table: PostgresTable): Promise<void> {
+  const sql = findNotFinite(plan, table)
+  if (!sql) return
+  const found = (await client.query<{ field: string; row: string; value: string }>(sql)).rows[0]
+  if (found) throw refusedValue(found.value, plan.model.name, found.row, found.field)
+}
+
+const chunkBytes = 256 * 1024
+const newline = 10
+
+/** Collects what the server sends into chunks of whole lines; each line has its comma already, the last loses it. */
+function lineChunks(writer: ExportWriter) {
+  let parts: Buffer[] = []
+  let bytes = 0
+  let rows = 0
+  const flush = () => {
+    const all = Buffer.concat(parts)
+    const end = all.lastIndexOf(newline)
+    if (end < 0) return
+    let count = 0
+    for (let at = all.indexOf(newline); at >= 0; at = all.indexOf(newline, at + 1)) count++
+    writer.rows(all.subarray(0, end - 1), count)
+    rows += count
+    const rest = all.subarray(end + 1)
+    parts = rest.length > 0 ? [Buffer.from(rest)] : []
+    bytes = rest.length
+  }
+  return {
+    add(chunk: Buffer): void {
+      parts.push(chunk)
+      bytes += chunk.length
+      if (bytes >= chunkBytes && chunk.includes(newline)) flush()
+    },
+    end(): number {
+      flush()
+      return rows
+    },
+  }
+}
