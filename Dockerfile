@@ -68,10 +68,12 @@ RUN node bin/bootkeeper.js generate \
 FROM ${NODE}
 # 1 adds pg_dump, pg_restore and psql of Debian's PostgreSQL (15 in bookworm), which refuse a newer server.
 ARG POSTGRES_CLIENT=0
-# tini is PID 1, because Node reaps no orphans. The folder is there for a new volume to take its owner from.
+# tini is PID 1, because Node reaps no orphans. Without openssl, Prisma warns about an engine that is not used. The
+# folder is there for a new volume to take its owner from.
 RUN apt-get update \
- && apt-get install -y --no-install-recommends tini $([ "$POSTGRES_CLIENT" != 1 ] || echo postgresql-client) \
- && rm -rf /var/lib/apt/lists/* /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log \
+ && apt-get install -y --no-install-recommends \
+      tini openssl $([ "$POSTGRES_CLIENT" != 1 ] || echo postgresql-client) \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log \
  && install -d -o node -g node -m 0750 /app/data
 WORKDIR /app
 # Everything belongs to root: what runs as node cannot change its own code.

@@ -69,8 +69,14 @@ export function startChild<Ops extends Operations>(module: string, base: string)
         signal?.addEventListener('abort', onAbort, { once: true })
         const id = nextId++
         waiting.set(id, {
-          resolve: (value) => (settled(), resolve(value)),
-          reject: (error) => (settled(), reject(signal?.aborted ? signal.reason : error)),
+          resolve(value) {
+            settled()
+            resolve(value)
+          },
+          reject(error) {
+            settled()
+            reject(signal?.aborted ? signal.reason : error)
+          },
         })
         child.send({ id, name, args })
       })

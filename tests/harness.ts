@@ -120,7 +120,9 @@ export function makeApp(models = baseModels, provider: 'sqlite' | 'postgresql' =
 
 /** Boots and returns at once. Without words the built-in console is the app, on a free port. */
 export function startBoot(app: TestApp, words: string[] = [], env: Record<string, string> = {}): Boot {
+  const uid = Number(env.BOOTKEEPER_TEST_UID ?? Number.NaN)
   const child = spawn(process.execPath, [start, ...(words.length > 0 ? ['--', ...words] : [])], {
+    ...(Number.isNaN(uid) ? {} : { uid, gid: uid }),
     cwd: app.dir,
     env: { ...cleanEnv(), PORT: '0', LOG_FORMAT: 'json', LOCK_WAIT_SECONDS: '0', ...app.env, ...env },
     stdio: ['ignore', 'pipe', 'pipe'],

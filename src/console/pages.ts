@@ -8,8 +8,8 @@ import type { ConsoleContent } from './server.ts'
 export function statusPage(content: ConsoleContent): string {
   return page(
     content,
-    `<h1>${escape(content.app)} is up</h1>
-<p>The data is safe. These are the steps of the boot of <time>${escape(content.startedAt)}</time>.</p>
+    `<h1>${escapeHtml(content.app)} is up</h1>
+<p>The data is safe. These are the steps of the boot of <time>${escapeHtml(content.startedAt)}</time>.</p>
 ${timeline(content.steps)}
 <p class="quiet">No app command is set, so this page is the app. Set <code>APP_COMMAND</code>, or put a command after
 <code>--</code>, to start your own.</p>`,
@@ -19,9 +19,9 @@ ${timeline(content.steps)}
 export function failurePage(content: ConsoleContent, failure: BootkeeperError): string {
   return page(
     content,
-    `<h1>${escape(content.app)} did not start</h1>
-<p class="what"><span class="code">${escape(failure.code)}</span> ${escape(failure.message)}</p>
-<dl><dt>Your data</dt><dd>${escape(failure.safe)}</dd><dt>What to do</dt><dd>${escape(failure.next)}</dd>
+    `<h1>${escapeHtml(content.app)} did not start</h1>
+<p class="what"><span class="code">${escapeHtml(failure.code)}</span> ${escapeHtml(failure.message)}</p>
+<dl><dt>Your data</dt><dd>${escapeHtml(failure.safe)}</dd><dt>What to do</dt><dd>${escapeHtml(failure.next)}</dd>
 <dt>Then</dt><dd>Restart the container: the boot begins again from the first step.</dd></dl>
 ${timeline(content.steps)}`,
   )
@@ -32,19 +32,19 @@ const stateWords = { done: 'done', skipped: 'skipped', failed: 'failed' } as con
 function timeline(steps: StepRecord[]): string {
   const rows = steps.map(({ name, state, ms, text }) => {
     const time = state === 'skipped' ? '' : formatMs(ms)
-    return `<tr class="${state}"><th scope="row">${escape(name)}</th><td>${stateWords[state]}</td><td class="ms">${time}</td><td>${escape(text)}</td></tr>`
+    return `<tr class="${state}"><th scope="row">${escapeHtml(name)}</th><td>${stateWords[state]}</td><td class="ms">${time}</td><td>${escapeHtml(text)}</td></tr>`
   })
   return `<table><caption>Boot</caption><thead><tr><th scope="col">Step</th><th scope="col">State</th><th scope="col" class="ms">Time</th><th scope="col">What it did</th></tr></thead><tbody>${rows.join('')}</tbody></table>`
 }
 
 function page(content: ConsoleContent, body: string): string {
   return `<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>${escape(content.app)} · Bootkeeper</title><link rel="stylesheet" href="/style.css"></head>
-<body><main>${body}</main><footer>Bootkeeper ${escape(content.bootkeeper)}</footer></body></html>
+<title>${escapeHtml(content.app)} · Bootkeeper</title><link rel="stylesheet" href="/style.css"></head>
+<body><main>${body}</main><footer>Bootkeeper ${escapeHtml(content.bootkeeper)}</footer></body></html>
 `
 }
 
-function escape(text: string): string {
+function escapeHtml(text: string): string {
   const entities: Record<string, string> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' }
   return text.replace(/[&<>"']/g, (sign) => entities[sign]!)
 }

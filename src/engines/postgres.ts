@@ -27,6 +27,10 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
       const client = await connect(server, busyMs)
       if (!client) return 'none'
       try {
+        if (server.schema) {
+          const { rows } = await client.query('SELECT to_regnamespace($1) IS NULL AS missing', [ident(server.schema)])
+          if (rows[0].missing) return 'none'
+        }
         // Whatever is written moves the end of the log. So do checkpoints: then a copy is made once more than needed.
         const { rows } = await client.query(
           'SELECT system_identifier::text AS id, pg_current_wal_insert_lsn()::text AS lsn FROM pg_control_system()',

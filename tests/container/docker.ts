@@ -41,8 +41,10 @@ export interface RunOptions {
   image?: string
   volume: string
   env?: Record<string, string>
-  /** The words after `--`: the app. */
+  /** The app: the words after `--`. */
   app?: string[]
+  /** The words after the image, where they are not an app. */
+  words?: string[]
   /** More words for `docker run`; later ones win. */
   more?: string[]
 }
@@ -60,7 +62,11 @@ afterAll(async () => {
 /** Runs the docker client; whatever the exit code, it is returned. */
 export async function docker(...words: string[]): Promise<Finished> {
   const { exitCode, stdout, stderr, shortMessage } = await execa('docker', words, { reject: false, timeout: 240_000 })
-  return { exitCode: exitCode ?? -1, stdout: stdout ?? '', stderr: exitCode === undefined ? shortMessage ?? '' : stderr ?? '' }
+  return {
+    exitCode: exitCode ?? -1,
+    stdout: stdout ?? '',
+    stderr: exitCode === undefined ? (shortMessage ?? '') : (stderr ?? ''),
+  }
 }
 
 /** The output of a docker command that has to succeed. */
@@ -131,8 +137,8 @@ export async function buildNextVersion(change: (schema: string) => string, { gen
 }
 
 /** The command that the image declares as its HEALTHCHECK. */
-export async function healthcheck(): Promise<string[]> {
-  const test = JSON.parse(await dockerOk('image', 'inspect', '--format', '{{json .Config.Healthcheck.Test}}', image)) as string[]
+export async function healthcheck({ name }: Container): Promise<string[]> {
+  const test = JSON.parse(await dockerOk('inspect', '--format', '{{json .Config.Healthcheck.Test}}', name)) as string[]
   if (test[0] !== 'CMD') throw new Error(`HEALTHCHECK is ${test.join(' ')}`)
   return test.slice(1)
 }
@@ -171,8 +177,9 @@ export class Container {
     return await this.until(({ step, state }) => step === 'launch' && state === 'done', boot)
   }
 
+  /** Runs what HEALTHCHECK declares: not every engine has a scheduler for it. */
   async untilHealthy(): Promise<void> {
-    const words = await healthcheck()
+    const words = await healthcheck(this)
     await eventually(`${this.name} to be healthy`, async () => (await this.exec(...words)).exitCode === 0 || undefined)
   }
 
@@ -202,7 +209,11 @@ export class Container {
 }
 
 /** Asks until there is an answer. */
-export async function eventually<Value>(what: string, ask: () => Promise<Value | undefined>, seconds = 90): Promise<Value> {
+export async function eventually<Value>(
+  what: string,
+  ask: () => Promise<Value | undefined>,
+  seconds = 90,
+): Promise<Value> {
   for (const until = Date.now() + seconds * 1000; Date.now() < until; await sleep(50)) {
     const answer = await ask()
     if (answer !== undefined) return answer
@@ -219,9 +230,9 @@ export function newName(): string {
   return `bootkeeper-test-${randomBytes(5).toString('hex')}`
 }
 
-function runWords({ image: other = image, volume, env = {}, app = [], more = [] }: RunOptions): string[] {
+function runWords({ image: other = image, volume, env = {}, app, words, more = [] }: RunOptions): string[] {
   const settings = Object.entries(env).flatMap(([name, value]) => ['-e', `${name}=${value}`])
-  const command = app.length > 0 ? ['--', ...app] : []
+  const command = app ? ['--', ...app] : (words ?? [])
   return ['--label', label, ...hardened, '-v', `${volume}:/app/data`, ...settings, ...more, other, ...command]
 }
 

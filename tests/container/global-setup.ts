@@ -51,7 +51,11 @@ async function imageUnderTest(label: string): Promise<string> {
   }
   const tag = `bootkeeper-test:${process.pid}`
   console.log(`Building ${tag}. The first build compiles better-sqlite3, which takes some minutes.`)
-  await execa('docker', ['build', '--label', label, '-t', tag, '.'], { cwd: root, stdout: 'inherit', stderr: 'inherit' })
+  await execa('docker', ['build', '--label', label, '-t', tag, '.'], {
+    cwd: root,
+    stdout: 'inherit',
+    stderr: 'inherit',
+  })
   return tag
 }
 

@@ -158,7 +158,7 @@ describePostgres('the export of PostgreSQL', () => {
   })
 
   test(`whatever PostgreSQL holds, the export says (seed ${seed})`, async () => {
-    const text = fc.string({ unit: 'binary', maxLength: 40 }).map((each) => each.replaceAll('\0', '').toWellFormed())
+    const text = fc.string({ unit: 'binary', maxLength: 40 }).map((each) => each.replaceAll('\0', ''))
     const rows = fc.sample(
       fc.record({
         string: fc.option(text),
@@ -174,7 +174,8 @@ describePostgres('the export of PostgreSQL', () => {
       for (const { string, big, float, bytes, strings } of rows)
         await client.query(
           'INSERT INTO "Row" ("string", "big", "float", "bytes", "strings") VALUES ($1, $2, $3, $4, $5)',
-          [string, big, float, bytes, strings],
+          // The driver would send -0 as 0.
+          [string, big, Object.is(float, -0) ? '-0' : float, bytes, strings],
         )
     })
     const found = data.Row?.map(({ string, big, float, bytes, strings }) => ({ string, big, float, bytes, strings }))
