@@ -91,6 +91,55 @@ export async function sha256OfFile(path: string): Promise<string> {
   return hash.digest('hex')
 }
 
+/**
+ * Copies `from` to the new file `to`: by sharing its blocks where the file system can (reflink), else by reading and
+ * writing, which a signal can stop, unlike fs.copyFile. Not fsynced. Gives the sha256 of what was read, undefined where
+ * nothing had to be read.
+ */
+export async function copyData(from: string, to: string, signal?: AbortSignal): Promise<string | undefined> {
+  try {
+    await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL)
+    return undefined
+  } catch (error) {
+    // What file systems say that share no blocks, or not between these two.
+    if (!['ENOTSUP', 'EOPNOTSUPP', 'EXDEV', 'EINVAL', 'ENOSYS', 'ENOTTY'].includes(errnoOf(error))) throw error
+    await rm(to, { force: true })
+  }
+  const [source, target] = [await open(from, 'r'), await open(to, 'wx', 0o600)]
+  try {
+    const hash = createHash('sha256')
+    // One buffer is written while the next is read.
+    let [filled, spare] = [Buffer.allocUnsafe(copyChunkBytes), Buffer.allocUnsafe(copyChunkBytes)]
+    let writing: Promise<unknown> = Promise.resolve()
+    for (;;) {
+      signal?.throwIfAborted()
+      const { bytesRead } = await source.read(filled, 0, copyChunkBytes, null)
+      await writing
+      if (bytesRead === 0) break
+      const chunk = filled.subarray(0, bytesRead)
+      writing = writeAll(target, chunk)
+      // Awaited in the next round; a failure until then must not count as unhandled.
+      writing.catch(() => {})
+      hash.update(chunk)
+      ;[filled, spare] = [spare, filled]
+    }
+    return hash.digest('hex')
+  } finally {
+    await source.close()
+    await target.close()
+  }
+}
+
+const copyChunkBytes = 1 << 22
+
+async function writeAll(handle: FileHandle, chunk: Buffer): Promise<void> {
+  for (let done = 0; done < chunk.length; ) done += (await handle.write(chunk, done, chunk.length - done)).bytesWritten
+}
+
+function errnoOf(error: unknown): string {
+  return (error as NodeJS.ErrnoException).code ?? ''
+}
+
 /** Bytes that this user may still write on the file system of `directory`. */
 export async function freeBytes(directory: string): Promise<number> {
   const { bavail, bsize } = await statfs(directory)

@@ -2,13 +2,12 @@
 // Guarantees: a copy holds every row committed before it began, also with a -wal that was never checkpointed and with
 // writers at work; the live file is only ever replaced whole, by a rename under its exclusive lock.
 
-import { constants } from 'node:fs'
-import { copyFile, rm, stat } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { dirname, resolve } from 'node:path'
 import Database from 'better-sqlite3'
 import { type Child, startChild } from '../child.ts'
 import { BootkeeperError } from '../errors.ts'
-import { fsyncFile, partialPath, sha256OfFile } from '../files.ts'
+import { copyData, fsyncFile, partialPath, sha256OfFile } from '../files.ts'
 import type { Engine, Loss, Rehearsal, VerifiedCopy } from './engine.ts'
 import type * as operations from './sqlite-operations.ts'
 import { signatureOf } from './sqlite-operations.ts'
@@ -84,14 +83,14 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
 
     async rehearse(before, source, signal) {
       const scratch = partialPath(path)
-      if (before) await cloneFile(before, scratch)
+      if (before) await copyData(before, scratch, signal)
       return rehearsal(scratch, before, source, signal)
     },
 
     async putBack(copyFile, signal) {
       const finished = partialPath(path)
-      await cloneFile(copyFile, finished)
       try {
+        await copyData(copyFile, finished, signal)
         const problems = await work().call('check', { path: finished }, signal)
         if (problems.length > 0) throw new BootkeeperError('BACKUP_DAMAGED', `${copyFile} is damaged: ${problems[0]}.`)
         await fsyncFile(finished)
@@ -129,8 +128,8 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
   ): Promise<VerifiedCopy & { problems: string[] }> {
     const { source, settled, hasWal } = await work().call('hold', { path, busyMs }, signal)
     const copiedWal = `${partial}-wal`
-    await cloneFile(path, partial)
-    if (hasWal) await cloneFile(`${path}-wal`, copiedWal)
+    const read = await copyData(path, partial, signal)
+    if (hasWal) await copyData(`${path}-wal`, copiedWal, signal)
     const { keepWal } = await work().call('release', { copiedWal }, signal)
     if (!keepWal) await rm(copiedWal, { force: true })
     if (keepWal) await work().call('foldWal', { path: partial }, signal)
@@ -140,6 +139,9 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
       work().call('check', { path: partial }, signal),
       sha256OfFile(partial),
     ])
+    // With a log folded in, the file is another one than was read.
+    if (read !== undefined && !keepWal && read !== sha256)
+      problems.push('the copy does not read back as it was written')
     const { size } = await stat(partial)
     return { source, settled, sizeBytes: size, sha256, check: 'read back, quick_check ok', problems }
   }
@@ -171,11 +173,6 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
       },
     }
   }
-}
-
-// Shares the blocks where the file system can: then a copy costs nothing.
-async function cloneFile(from: string, to: string): Promise<void> {
-  await copyFile(from, to, constants.COPYFILE_FICLONE)
 }
 
 async function removeDatabase(path: string): Promise<void> {
