@@ -7,7 +7,9 @@
 #   docker run -v app:/app/data -p 3000:3000 bootkeeper              boots into the console
 #   docker run -v app:/app/data bootkeeper -- node server.js         boots, then starts an app
 
-ARG NODE=node:24-bookworm-slim
+# Not 24: since 24.19 its headers make every addon built on node::ObjectWrap, better-sqlite3 12 among them, abort the
+# process at a garbage collection. better-sqlite3 13 is not, but Prisma's adapter takes 12.
+ARG NODE=node:22-bookworm-slim
 
 # ---- The packages of the running app: of the lock file alone, so that releases share this layer. ---------------------
 FROM ${NODE} AS packages
@@ -102,6 +104,6 @@ LABEL org.opencontainers.image.title="Bootkeeper" \
       org.opencontainers.image.description="Boots a Prisma app in a container with its data safe" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.source="https://github.com/bootkeeper/bootkeeper" \
-      org.opencontainers.image.base.name="docker.io/library/node:24-bookworm-slim" \
+      org.opencontainers.image.base.name="docker.io/library/node:22-bookworm-slim" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

@@ -9,7 +9,6 @@ import { dirname, isAbsolute, join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Config } from './config.ts'
 import { BootkeeperError } from './errors.ts'
-import { runPrisma } from './prisma/cli.ts'
 import { prismaVersion } from './prisma/fingerprint.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
 import type { StepResult } from './timeline.ts'
@@ -31,6 +30,7 @@ export async function generateClient(
     return { skipped: true, text: 'made of this schema when the image was built', value: undefined }
 
   for (const output of outputs) await requireWritable(output)
+  const { runPrisma } = await import('./prisma/cli.ts')
   const { exitCode, stdout, stderr } = await runPrisma(['generate', '--schema', schema.location], {
     cwd,
     url: config.databaseUrl,

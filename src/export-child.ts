@@ -2,6 +2,7 @@
 // Guarantees: it writes to the temporary path that it is given, fsyncs it, and never renames.
 
 import { serveOperations } from './child.ts'
+import type { DataModel } from './data-model.ts'
 import type { ExportHeaderInput } from './engines/engine-export.ts'
 import { openExportWriter, verifyExport } from './formats/bootkeeper.ts'
 import { readDataModel } from './prisma/data-model.ts'
@@ -11,15 +12,19 @@ export interface ExportRequest {
   engine: 'sqlite' | 'postgresql'
   /** A path for SQLite, an address for PostgreSQL. */
   database: string
-  files: SchemaFile[]
+  model: DataModel
   header: ExportHeaderInput
   target: string
 }
 
 export const operations = {
+  /** The data model that the schema files describe. Needs 100 MB for Prisma's parser, so a child of its own does it. */
+  async readModel({ files }: { files: SchemaFile[] }): Promise<DataModel> {
+    return await readDataModel(files)
+  },
+
   /** Writes the export, then reads it back from the disk. Throws EXPORT_FAILED, EXPORT_DAMAGED, VALUE_NOT_EXPORTABLE. */
-  async write({ engine, database, files, header, target }: ExportRequest) {
-    const model = await readDataModel(files)
+  async write({ engine, database, model, header, target }: ExportRequest) {
     const options = { model, header, target, openWriter: openExportWriter }
     if (engine === 'sqlite') {
       const { exportSqlite } = await import('./engines/sqlite-export.ts')

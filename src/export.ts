@@ -1,16 +1,19 @@
 // Step 5: the data as JSON, under the backup's stem and as backup_latest.json.
 // Guarantees: both names appear only after the file was read back; a failed export leaves the last good one in place.
 
+import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { bootkeeperVersion } from './app-identity.ts'
 import { describeBackup, type Origin, type SafeCopy } from './backup.ts'
 import { startChild } from './child.ts'
 import type { Config } from './config.ts'
+import type { DataModel } from './data-model.ts'
 import type { Engine } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
 import type { operations } from './export-child.ts'
-import { copyAtomically, partialPath } from './files.ts'
+import { copyAtomically, partialPath, writeAtomically } from './files.ts'
 import { formatBytes, formatCount } from './log.ts'
 import { type BackupFile, commitBackup, newStem, readManifest } from './manifest.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
@@ -68,6 +71,7 @@ export async function exportDatabase(
   const stem = intoStem ?? (await newStem(config.backupsDir))
   const name = `${stem}.json`
   const partial = partialPath(join(config.backupsDir, name))
+  const model = await dataModel(config, schema, origin.prisma, signal)
   const child = startChild<typeof operations>('./export-child', import.meta.url)
   try {
     const written = await child.call(
@@ -75,7 +79,7 @@ export async function exportDatabase(
       {
         engine: engine.kind,
         database: engine.kind === 'sqlite' ? engine.description : engine.url,
-        files: schema.files,
+        model,
         header: {
           createdAt: new Date().toISOString(),
           stem,
@@ -109,5 +113,36 @@ export async function exportDatabase(
     throw new BootkeeperError('EXPORT_FAILED', `The export failed: ${(error as Error).message}.`, { cause: error })
   } finally {
     await child.kill()
+  }
+}
+
+/** Read from the schema once, then from a file beside the state: Prisma's parser takes longer than a small export. */
+async function dataModel(
+  config: Config,
+  { files }: SchemaSet,
+  prisma: string,
+  signal: AbortSignal | undefined,
+): Promise<DataModel> {
+  const cache = join(config.stateDir, 'data-model.json')
+  const key = createHash('sha256')
+    .update(JSON.stringify([bootkeeperVersion(), prisma, files]))
+    .digest('hex')
+  const cached = await readFile(cache, 'utf8').then(parseCache, () => undefined)
+  if (cached?.key === key) return cached.model
+  const child = startChild<typeof operations>('./export-child', import.meta.url)
+  try {
+    const model = await child.call('readModel', { files }, signal)
+    await writeAtomically(cache, (handle) => handle.writeFile(JSON.stringify({ key, model })))
+    return model
+  } finally {
+    await child.kill()
+  }
+}
+
+function parseCache(text: string): { key: string; model: DataModel } | undefined {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }

@@ -13,7 +13,7 @@ import type { Engine, Loss, Rehearsal } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
 import { freeBytes } from './files.ts'
 import { formatBytes, type Log } from './log.ts'
-import { type PrismaResult, runPrisma } from './prisma/cli.ts'
+import type { PrismaResult } from './prisma/cli.ts'
 import { fingerprintOf, prismaVersion } from './prisma/fingerprint.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
 import { type BootState, writeState } from './state.ts'
@@ -168,6 +168,8 @@ async function noteChange({ config, state }: SchemaContext, copy: SafeCopy): Pro
 }
 
 async function prisma({ config, schema, signal }: SchemaContext, args: string[], url: string): Promise<PrismaResult> {
+  // Loaded only here: a boot that changes nothing runs no CLI, and should not wait for the code that could.
+  const { runPrisma } = await import('./prisma/cli.ts')
   return await runPrisma([...args, '--schema', schema.location], {
     cwd: process.cwd(),
     url,

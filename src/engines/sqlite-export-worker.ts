@@ -8,7 +8,7 @@ import { openSqliteReader } from './sqlite-reader.ts'
 
 const { databasePath, model, slices, shared, port } = workerData as HelperTask
 const state = new Int32Array(shared)
-const mostWaitingBytes = 16 * 1024 * 1024
+const mostWaitingBytes = 8 * 1024 * 1024
 
 work()
 

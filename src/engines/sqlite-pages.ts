@@ -4,11 +4,14 @@
 
 import type Database from 'better-sqlite3'
 import { BootkeeperError } from '../errors.ts'
+import { blobInJson } from './sqlite-rows.ts'
 
 export interface PageSource {
   model: string
   /** The expression of the line, what it reads from, and the plain table for what needs no joins. */
   line: string
+  /** The same, for rows that hold a blob where text belongs. */
+  carefulLine: string
   from: string
   ownTable: string
   /** The row id, or the columns of the primary key. */
@@ -35,21 +38,22 @@ export function rowidPages(database: Database.Database, source: PageSource) {
   const within = `${key} BETWEEN ? AND ?`
   const widest = widestRow(database, source, within)
   // A bound LIMIT would make SQLite prepare the statement again for every page.
-  const pages = new Map<number, Database.Statement>()
-  const pageOf = (limit: number) => {
-    const known = pages.get(limit)
+  const pages = new Map<string, Database.Statement>()
+  const pageOf = (limit: number, line: string) => {
+    const name = `${limit} ${line === source.line}`
+    const known = pages.get(name)
     if (known) return known
     const page = database
       .prepare(`SELECT count(*) AS rows, max(key) AS last, ${joined} AS lines FROM (
-        SELECT ${source.line} AS line, ${key} AS key FROM ${source.from} WHERE ${within} ORDER BY ${key} LIMIT ${limit})`)
+        SELECT ${line} AS line, ${key} AS key FROM ${source.from} WHERE ${within} ORDER BY ${key} LIMIT ${limit})`)
       .safeIntegers()
-    pages.set(limit, page)
+    pages.set(name, page)
     return page
   }
   return (from: bigint, to: bigint, emit: Emit) => {
     let limit = limitFor(widest(from, to))
     for (let start = from; start <= to; ) {
-      const { rows, last, lines } = attempt(source, limit, (most) => pageOf(most).get(start, to) as Page)
+      const { rows, last, lines } = attempt(source, limit, (most, line) => pageOf(most, line).get(start, to) as Page)
       if (rows === 0n || last === undefined) return
       emit(lines, Number(rows))
       limit = Math.min(limit, limitFor(lines.length / Number(rows)))
@@ -70,7 +74,7 @@ export function keyPages(database: Database.Database, source: PageSource) {
   const page = (where: string) =>
     database
       .prepare(`SELECT count(*) AS rows, ${joined} AS lines FROM (
-        SELECT ${source.line} AS line FROM ${source.from} WHERE ${where} ORDER BY ${order})`)
+        SELECT ${source.carefulLine} AS line FROM ${source.from} WHERE ${where} ORDER BY ${order})`)
       .safeIntegers()
   const statements = {
     first: { last: last('true'), upTo: page(compare('<=')), rest: page('true') },
@@ -105,13 +109,23 @@ function limitFor(rowBytes: unknown): number {
   return limit
 }
 
-/** Keys that references resolve to can be longer than the row itself, so a page may still prove too long. */
-function attempt(source: PageSource, limit: number, read: (limit: number) => Page): Page {
+/**
+ * Keys that references resolve to can be longer than the row itself, so a page may still prove too long; and a blob may
+ * be where the quick line takes text for granted.
+ */
+function attempt(
+  source: PageSource,
+  limit: number,
+  read: (limit: number, line: string) => Page,
+  line = source.line,
+): Page {
   try {
-    return read(limit)
+    return read(limit, line)
   } catch (error) {
-    if ((error as { code?: string }).code !== 'SQLITE_TOOBIG') throw error
-    if (limit > 1) return attempt(source, Math.floor(limit / 2), read)
+    const { code, message } = error as { code?: string; message: string }
+    if (blobInJson.test(message) && line !== source.carefulLine) return attempt(source, limit, read, source.carefulLine)
+    if (code !== 'SQLITE_TOOBIG') throw error
+    if (limit > 1) return attempt(source, Math.floor(limit / 2), read, line)
     throw new BootkeeperError('VALUE_NOT_EXPORTABLE', `${source.model} has a row of more than 1 GB.`, { cause: error })
   }
 }

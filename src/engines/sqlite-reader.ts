@@ -31,7 +31,7 @@ export interface SqliteReader {
 }
 
 const rowsPerSlice = 10_000
-const cacheKilobytes = 32_000
+const cacheKilobytes = 16_000
 const mostKeyBytes = 24 * 1024 * 1024
 
 export function openSqliteReader(databasePath: string, dataModel: DataModel): SqliteReader {
@@ -129,7 +129,8 @@ class Reader implements SqliteReader {
   private prepare(modelName: string): SqliteReader['read'] {
     const model = this.models.get(modelName) as Model
     const table = this.table(model)
-    const { line, from } = this.rowOf(model, table)
+    const { line, from } = this.rowOf(model, table, false)
+    const carefulLine = this.rowOf(model, table, true).line
     const rowidColumn = table.rowid ? [`t.${table.rowid}`] : undefined
     const keys = rowidColumn ?? table.primaryKey.map((name) => `t.${quoted(name)}`)
     if (keys.length === 0)
@@ -137,6 +138,7 @@ class Reader implements SqliteReader {
     const source: PageSource = {
       model: modelName,
       line,
+      carefulLine,
       from,
       ownTable: `${quoted(model.table)} AS t`,
       keys,
@@ -156,21 +158,29 @@ class Reader implements SqliteReader {
     return [...fields.map(({ column }) => column), ...this.extraColumns(model)]
   }
 
-  private rowOf(model: Model, table: SqliteTableInfo): { line: string; from: string } {
+  private rowOf(model: Model, table: SqliteTableInfo, careful: boolean): { line: string; from: string } {
     const rowKey = model.primaryKey.length > 0 ? model.primaryKey : undefined
     const columns = rowKey?.map((name) => model.fields.find((field) => field.name === name)?.column ?? name)
     const rowName = columns ? columns.map((name) => `quote(t.${quoted(name)})`).join(" || ',' || ") : `t.${table.rowid}`
-    return sqliteRow(planRow(model, this.dataModel.models), {
+    const plan = planRow(model, this.dataModel.models)
+    const tableOf = (alias: string) => {
+      const join = plan.joins.find((each) => each.alias === alias)
+      return join ? this.table(join.target) : table
+    }
+    const how = {
+      holdsText: (alias: string, name: string) =>
+        tableOf(alias).columns.some((column) => column.name === name && column.isText),
       extraColumns: this.extraColumns(model),
       rowName,
-      joined: (join) => this.keyTable(join) ?? quoted(join.target.table),
-      mayMatchTwice: (join) =>
+      joined: (join: Join) => this.keyTable(join) ?? quoted(join.target.table),
+      mayMatchTwice: (join: Join) =>
         !isUnique(
           this.database,
           this.table(join.target),
           join.on.map(({ to }) => to.field.column),
         ),
-    })
+    }
+    return sqliteRow(plan, how, careful)
   }
 
   /**

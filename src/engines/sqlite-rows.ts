@@ -26,12 +26,21 @@ export interface SqliteTable {
   joined(join: Join): string
   /** Whether the database lets two rows of the target match. */
   mayMatchTwice(join: Join): boolean
+  /** Whether the column turns numbers into text by itself (TEXT affinity): then it holds text, blobs and nulls only. */
+  holdsText(alias: string, column: string): boolean
 }
 
-/** The row's JSON as an expression, and the FROM that it needs. */
-export function sqliteRow(plan: RowPlan, table: SqliteTable): { line: string; from: string } {
+/** What SQLite says when a blob meets a JSON function: the row needs the careful line. */
+export const blobInJson = /JSON cannot hold BLOB values/
+
+/**
+ * The row's JSON as an expression, and the FROM that it needs. Asking every value for its type would take a quarter of
+ * an export. The quick line leaves out what SQLite tells by itself: a blob in a column of text stops it, and then the
+ * careful line, which gives the same text for every other row, is for that page.
+ */
+export function sqliteRow(plan: RowPlan, table: SqliteTable, careful: boolean): { line: string; from: string } {
   const encode = (value: Value): string =>
-    value.kind === 'field' ? scalar(value, plan, table.rowName) : reference(value, encode)
+    value.kind === 'field' ? scalar(value, plan, table, careful) : reference(value, encode)
   const members = plan.members.map(({ name, value }) => `${text(name)},${encode(value)}`)
   const { extraColumns } = table
   if (extraColumns.length > 0) members.push(`'$columns',${hiddenColumns(extraColumns, plan, table.rowName)}`)
@@ -86,26 +95,31 @@ function reference(value: ReferenceValue, encode: (value: Value) => string): str
 const safe = 'BETWEEN -9007199254740991 AND 9007199254740991'
 const largest = Number.MAX_VALUE
 
-function scalar(value: FieldValue, plan: RowPlan, rowName: string): string {
+function scalar(value: FieldValue, plan: RowPlan, table: SqliteTable, careful: boolean): string {
+  const { rowName } = table
   const x = column(value)
+  const isText = !careful && table.holdsText(value.alias, value.field.column)
   const odd = oddValue(x, plan.model.name, value.field.name, rowName)
   const typed = (cases: string) => `CASE typeof(${x}) ${cases} WHEN 'null' THEN NULL ELSE ${odd} END`
   const finite = finiteOf(x, plan.model.name, value.field.name, rowName)
   switch (value.field.type) {
     case 'String':
-      return typed(`WHEN 'text' THEN ${x}`)
+      return isText ? x : typed(`WHEN 'text' THEN ${x}`)
     case 'Int':
-      return `CASE WHEN ${x} ${safe} AND typeof(${x}) = 'integer' THEN ${x} ELSE ${odd} END`
+      // Text and blobs are beyond every number. A real in a column of integers has a fraction, and is seen by that.
+      return `CASE WHEN ${x} ${safe} THEN ${x} ELSE ${odd} END`
     case 'BigInt':
       return typed(`WHEN 'integer' THEN CAST(${x} AS TEXT)`)
     case 'Float':
-      return `CASE WHEN ${x} BETWEEN -${largest} AND ${largest} AND typeof(${x}) = 'real' THEN ${x} ELSE ${odd} END`
+      return `CASE WHEN ${x} BETWEEN -${largest} AND ${largest} THEN ${x} ELSE ${odd} END`
     case 'Decimal':
       return typed(`WHEN 'real' THEN json_quote(${finite}) || '' WHEN 'integer' THEN CAST(${x} AS TEXT)`)
     case 'Boolean':
       return typed(`WHEN 'integer' THEN CASE ${x} WHEN 1 THEN json('true') WHEN 0 THEN json('false') ELSE ${odd} END`)
     case 'DateTime':
-      return typed(`WHEN 'text' THEN ${x} WHEN 'integer' THEN CASE WHEN ${x} ${safe} THEN ${x} ELSE ${odd} END`)
+      return careful
+        ? typed(`WHEN 'text' THEN ${x} WHEN 'integer' THEN ${safely(x, odd)} WHEN 'real' THEN ${safely(x, odd)}`)
+        : `CASE WHEN ${x} >= '' THEN ${x} ELSE ${safely(x, odd)} END`
     case 'Json':
       return typed(
         `WHEN 'text' THEN ${x} WHEN 'integer' THEN CAST(${x} AS TEXT) WHEN 'real' THEN json_quote(${finite}) || ''`,
@@ -113,17 +127,26 @@ function scalar(value: FieldValue, plan: RowPlan, rowName: string): string {
     case 'Bytes':
       return typed(`WHEN 'blob' THEN ${sqliteFunctions.base64}(${x})`)
     case 'Enum':
-      return enumValue(x, value.field, odd)
+      return enumValue(x, value.field, odd, isText, typed)
   }
 }
 
-function enumValue(x: string, { enum: type }: Field, odd: string): string {
-  const values = type?.values ?? []
-  if (values.length === 0) return odd
-  if (values.every(({ name, stored }) => name === stored))
-    return `CASE WHEN ${x} IN (${values.map(({ name }) => text(name)).join(',')}) THEN ${x} ELSE ${odd} END`
-  const cases = values.map(({ name, stored }) => `WHEN ${text(stored)} THEN ${text(name)}`)
-  return `CASE ${x} ${cases.join(' ')} ELSE ${odd} END`
+function enumValue(
+  x: string,
+  { enum: type }: Field,
+  odd: string,
+  isText: boolean,
+  typed: (cases: string) => string,
+): string {
+  const renamed = (type?.values ?? []).filter(({ name, stored }) => name !== stored)
+  // A value that the schema does not know is text like any other; a reader sees that the enum lacks it.
+  if (renamed.length === 0) return isText ? x : typed(`WHEN 'text' THEN ${x}`)
+  const known = (type?.values ?? []).map(({ name, stored }) => `WHEN ${text(stored)} THEN ${text(name)}`)
+  return `CASE ${x} ${known.join(' ')} ELSE ${odd} END`
+}
+
+function safely(x: string, odd: string): string {
+  return `CASE WHEN ${x} ${safe} THEN ${x} ELSE ${odd} END`
 }
 
 /** Null, or the value with its storage class beside it. */

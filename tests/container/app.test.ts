@@ -27,7 +27,7 @@ describe.skipIf(!image)('docker stop', () => {
 
   test('reaches the app, whose own exit code is passed on', async () => {
     const script =
-      'process.on("SIGTERM", () => process.exit(42)); setInterval(() => {}, 1000); console.log("app listens")'
+      'process.on("SIGTERM", () => process.exit(42)); setInterval(() => {}, 1000); console.log("app " + "listens")'
     const container = await start({ volume, app: ['node', '-e', script] })
     await untilItSays(container, 'app listens')
     const { exitCode, ms } = await container.stop(10)
@@ -36,7 +36,7 @@ describe.skipIf(!image)('docker stop', () => {
   })
 
   test('ends an app that ignores it with 137 after STOP_GRACE_SECONDS, before Docker would', async () => {
-    const script = 'trap "" TERM; echo app listens; while :; do sleep 0.2; done'
+    const script = 'trap "" TERM; echo "app" "listens"; while :; do sleep 0.2; done'
     const container = await start({ volume, app: ['sh', '-c', script], env: { STOP_GRACE_SECONDS: '1' } })
     await untilItSays(container, 'app listens')
     const { exitCode, ms } = await container.stop(30)
@@ -91,7 +91,7 @@ describe.skipIf(!image)('the end of the app', () => {
 
 describe.skipIf(!image)('orphans of the app', () => {
   // Five processes whose parents are gone, and that end while the app goes on.
-  const app = ['sh', '-c', 'for i in 1 2 3 4 5; do (sleep 1.5 &); done; echo orphans made; exec sleep 600']
+  const app = ['sh', '-c', 'for i in 1 2 3 4 5; do (sleep 1.5 &); done; exec tail -f /dev/null']
 
   test('are reaped: no zombie is left in the container', async () => {
     expect(await zombiesAfter({ volume, app })).toEqual([])
@@ -103,6 +103,7 @@ describe.skipIf(!image)('orphans of the app', () => {
   })
 })
 
+/** The text must not be in the app's own words as it is: the log shows those too. */
 async function untilItSays(container: Container, text: string): Promise<void> {
   const says = async () => (await dockerOk('logs', container.name)).includes(text) || undefined
   await eventually(`${container.name} to say "${text}"`, says)
@@ -110,13 +111,14 @@ async function untilItSays(container: Container, text: string): Promise<void> {
 
 async function zombiesAfter(options: RunOptions): Promise<string[]> {
   const container = await start(options)
-  await untilItSays(container, 'orphans made')
-  // A zombie has no command line any more: the orphans have ended when none of them has one.
-  await eventually('the orphans to end', async () => {
-    const { stdout } = await container.exec('sh', '-c', 'cat /proc/[0-9]*/cmdline | tr "\\0" " "')
-    return (stdout.includes('sleep 600') && !stdout.includes('sleep 1.5')) || undefined
+  const processes = async (): Promise<string[]> =>
+    (await container.exec('sh', '-c', 'cat /proc/[0-9]*/stat')).stdout.split('\n')
+  // The app became `tail` after the last orphan was made.
+  const left = await eventually('the orphans to end', async () => {
+    const all = await processes()
+    const isLiving = all.some((line) => /^\d+ \(sleep\) [^Z] /.test(line))
+    return all.some((line) => line.includes('(tail)')) && !isLiving ? all : undefined
   })
-  const { stdout } = await container.exec('sh', '-c', 'cat /proc/[0-9]*/stat')
   await container.remove()
-  return stdout.split('\n').filter((line) => /^\d+ \(sleep\) Z /.test(line))
+  return left.filter((line) => /^\d+ \(sleep\) Z /.test(line))
 }

@@ -190,7 +190,7 @@ describe('values', () => {
       float: odd('text', 'low'),
       decimal: odd('text', 'none'),
       boolean: odd('integer', '2'),
-      dateTime: odd('real', 1.5),
+      dateTime: 1.5,
       json: odd('blob', 'e30='),
       bytes: odd('text', 'text'),
       kind: odd('text', 'C'),
