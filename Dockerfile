@@ -82,11 +82,12 @@ WORKDIR /app
 COPY --from=packages /app/node_modules node_modules/
 COPY --from=app /out ./
 # The schema engine is named for `prisma` by hand (docker exec … npx prisma migrate status): it would be downloaded.
-# npm must not write to the home folder, which is read-only, nor ask for a newer npm.
+# npm and Prisma keep small files in the home folder, which is read-only; npm would ask for a newer npm.
 ENV NODE_ENV=production \
     PORT=3000 \
     PRISMA_SCHEMA_ENGINE_BINARY=/app/bin/schema-engine.js \
     CHECKPOINT_DISABLE=1 \
+    XDG_CONFIG_HOME=/tmp/config \
     npm_config_cache=/tmp/npm \
     npm_config_logs_max=0 \
     npm_config_update_notifier=false

@@ -10,7 +10,8 @@ import { listBackups, verifyFile } from '../src/manifest.ts'
 import { baseModels, boot, makeApp, ops, sha256, type TestApp } from './harness.ts'
 
 const isRoot = process.getuid?.() === 0
-const whyNot = 'NOT TESTED: full and read-only disks need root, to mount a small tmpfs. Run the tests as root to test them.'
+const whyNot =
+  'NOT TESTED: full and read-only disks need root, to mount a small tmpfs. Run the tests as root to test them.'
 if (!isRoot) {
   if (process.env.CI) throw new Error(whyNot)
   process.stderr.write(`${whyNot}\n`)
@@ -73,7 +74,9 @@ describe.runIf(isRoot)('a small disk', () => {
   // At every size between "room for nothing" and "room for all", so that the disk fills in each step in turn.
   test('a disk that fills on the way: refused or done, never between', async () => {
     const outcomes = new Set<number | null>()
-    const sizes = process.env.SOAK ? Array.from({ length: 40 }, (_, i) => 100 + i * 100) : [200, 700, 1_400, 2_100, 2_600, 3_200]
+    const sizes = process.env.SOAK
+      ? Array.from({ length: 40 }, (_, i) => 100 + i * 100)
+      : [200, 700, 1_400, 2_100, 2_600, 3_200]
     for (const leftKb of sizes) {
       const app = makeApp()
       mountSmall(join(app.dir, 'data'), 'size=12m')
@@ -87,7 +90,9 @@ describe.runIf(isRoot)('a small disk', () => {
       const ballast = bavail * bsize - leftKb * 1000
       writeFileSync(join(app.dir, 'data', 'ballast'), Buffer.alloc(Math.max(0, ballast)))
       const before = sha256(app.database)
-      app.setSchema(baseModels.replace('notes String?', 'notes String?\n  more  String @default("m")\n  even  Int @default(1)'))
+      app.setSchema(
+        baseModels.replace('notes String?', 'notes String?\n  more  String @default("m")\n  even  Int @default(1)'),
+      )
       const result = await boot(app)
       outcomes.add(result.exitCode)
       if (result.exitCode !== 0) {
@@ -187,7 +192,10 @@ test('a backup with a flipped byte is found by verify, and is not restored', asy
   bytes[bytes.length >> 1]! ^= 1
   writeFileSync(path, bytes)
   const verified = await ops(app, 'verify', stem)
-  expect([verified.exitCode, verified.stdout]).toEqual([65, expect.stringContaining(`${stem}.db does not match its checksum`)])
+  expect([verified.exitCode, verified.stdout]).toEqual([
+    65,
+    expect.stringContaining(`${stem}.db does not match its checksum`),
+  ])
   const before = sha256(app.database)
   const restored = await ops(app, 'restore', stem, '--apply')
   expect([restored.exitCode, restored.stderr.includes('BACKUP_DAMAGED')]).toEqual([65, true])
@@ -196,7 +204,17 @@ test('a backup with a flipped byte is found by verify, and is not restored', asy
 
 test('every ops command called wrongly is one sentence and exit 64', async () => {
   const app = makeApp()
-  for (const words of [['lists'], ['list', '--jsn'], ['restore'], ['restore', 'a', 'b'], ['backup', 'now'], ['verify', 'a', 'b'], ['export', '--to', 'x'], ['health', 'x'], ['generate', 'x']]) {
+  for (const words of [
+    ['lists'],
+    ['list', '--jsn'],
+    ['restore'],
+    ['restore', 'a', 'b'],
+    ['backup', 'now'],
+    ['verify', 'a', 'b'],
+    ['export', '--to', 'x'],
+    ['health', 'x'],
+    ['generate', 'x'],
+  ]) {
     const { exitCode, stderr, stdout } = await ops(app, ...words)
     expect([words, exitCode, stdout]).toEqual([words, 64, ''])
     expect(stderr).toMatch(/^✖ USAGE {2}.+\n {4}data: .+\n {4}next: .+\n$/)
@@ -210,7 +228,11 @@ test('backup and export print one object with --json, whose files are there with
   for (const name of ['backup', 'export']) {
     const { exitCode, stdout } = await ops(app, name, '--json')
     expect(exitCode).toBe(0)
-    const result = JSON.parse(stdout) as { id: string; status: string; files: { path: string; bytes: number; sha256: string }[] }
+    const result = JSON.parse(stdout) as {
+      id: string
+      status: string
+      files: { path: string; bytes: number; sha256: string }[]
+    }
     expect(result.status).toBe('completed')
     for (const file of result.files) expect(sha256(file.path)).toBe(file.sha256)
   }

@@ -50,7 +50,11 @@ export function engineContract(name: string, create: () => Promise<ContractDatab
       const seen = [await database.engine.structure()]
       await database.run(`INSERT INTO "item" VALUES (9, 'nine', NULL, NULL)`)
       expect(await database.engine.structure()).toBe(seen[0])
-      for (const sql of ['CREATE TABLE "more" ("id" INTEGER)', 'ALTER TABLE "item" ADD COLUMN "x" TEXT', 'CREATE INDEX "by_name" ON "item"("name")']) {
+      for (const sql of [
+        'CREATE TABLE "more" ("id" INTEGER)',
+        'ALTER TABLE "item" ADD COLUMN "x" TEXT',
+        'CREATE INDEX "by_name" ON "item"("name")',
+      ]) {
         await database.run(sql)
         seen.push(await database.engine.structure())
       }
@@ -108,7 +112,9 @@ export function engineContract(name: string, create: () => Promise<ContractDatab
       await rehearsal.apply('ALTER TABLE "item" DROP COLUMN "amount"; ALTER TABLE "item" ADD COLUMN "more" TEXT;')
       expect(await rehearsal.losses()).toEqual([{ kind: 'column', table: 'item', column: 'amount', rows: 2 }])
       await rehearsal.adopt()
-      expect(await database.rows('SELECT "id", "more" FROM "item" ORDER BY "id"')).toEqual([1, 2, 3].map((id) => ({ id, more: null })))
+      expect(await database.rows('SELECT "id", "more" FROM "item" ORDER BY "id"')).toEqual(
+        [1, 2, 3].map((id) => ({ id, more: null })),
+      )
       await expect(database.rows('SELECT "amount" FROM "item"')).rejects.toThrow()
     })
 

@@ -73,7 +73,8 @@ describePostgres('PostgreSQL', () => {
   })
 
   test('an enum value that is added and used as a default in the same change', async () => {
-    const models = (values: string, rest: string) => `enum Mood { ${values} }\nmodel User {\n  id Int @id @default(autoincrement())\n  mood Mood${rest}\n}\n`
+    const models = (values: string, rest: string) =>
+      `enum Mood { ${values} }\nmodel User {\n  id Int @id @default(autoincrement())\n  mood Mood${rest}\n}\n`
     const app = makeApp(models('GOOD\n BAD\n', ' @default(GOOD)').replace('{ GOOD', '{\n GOOD'), 'postgresql')
     const url = await server.newDatabase()
     app.env.DATABASE_URL = url
@@ -88,7 +89,10 @@ describePostgres('PostgreSQL', () => {
 
   test('a server that is not there is one sentence without the password', async () => {
     const app = makeApp(baseModels, 'postgresql')
-    const result = await boot(app, ['true'], { DATABASE_URL: 'postgresql://joe:geheim@127.0.0.1:9/db', BUSY_WAIT_SECONDS: '0' })
+    const result = await boot(app, ['true'], {
+      DATABASE_URL: 'postgresql://joe:geheim@127.0.0.1:9/db',
+      BUSY_WAIT_SECONDS: '0',
+    })
     expect([result.exitCode, result.output.includes('DATABASE_UNREACHABLE')]).toEqual([69, true])
     expect(result.output).not.toContain('geheim')
   })
