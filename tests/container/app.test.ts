@@ -76,11 +76,9 @@ describe.skipIf(!image)('the end of the app', () => {
 
   test('out of memory is reported as 137, and the next boot is fine', async () => {
     // Bounded, so that an engine without memory limits fails the test and not the machine.
-    const script =
-      'const held = []; for (let i = 0; i < 64; i++) held.push(Buffer.alloc(1 << 24, 1)); console.log("all of it")'
+    const script = 'const held = []; for (let i = 0; i < 64; i++) held.push(Buffer.alloc(1 << 24, 1))'
     const limit = ['--memory', '256m', '--memory-swap', '256m']
-    const { exitCode, stdout } = await runToEnd({ volume, app: ['node', '-e', script], more: limit })
-    expect(stdout).not.toContain('all of it')
+    const { exitCode } = await runToEnd({ volume, app: ['node', '-e', script], more: limit })
     expect(exitCode).toBe(137)
     const next = await start({ volume })
     await next.untilUp()
