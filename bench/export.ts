@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type * as ChildModule from '../src/child.ts'
 import type { operations } from '../src/export-child.ts'
+import { readDataModel } from '../src/prisma/data-model.ts'
 import { readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { type Contender, inTurns, runProgram, runStep, type Sample } from './measure.ts'
 import { exportUsual, generateClient, makeProject, root } from './project.ts'
@@ -50,14 +51,16 @@ export async function measureExport(
 async function exportOurs(database: string, target: string): Promise<Sample> {
   const built = (path: string) => join(root, 'dist', 'src', path)
   const { startChild } = (await import(built('child.js'))) as typeof ChildModule
+  // Read once and then cached, as src/export.ts does.
   const { files } = await readSchemaFiles(join(root, 'prisma', 'schema.prisma'))
+  const model = await readDataModel(files)
   return await runStep(async () => {
     const child = startChild<typeof operations>('./export-child', pathToFileURL(built('export.js')).href)
     try {
       await child.call('write', {
         engine: 'sqlite',
         database,
-        files,
+        model,
         header: {
           createdAt: new Date().toISOString(),
           stem: 'backup_bench',

@@ -1,7 +1,8 @@
-// Who is being booted: the app's name and version from its package.json, and Bootkeeper's own version.
+// Who is being booted, and by whom: the app's name and version from its package.json, Bootkeeper's own, the user.
 // Guarantees: a missing or broken package.json is no failure; the boot does not depend on it.
 
 import { readFileSync } from 'node:fs'
+import { userInfo } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -23,6 +24,15 @@ export function appIdentity(cwd: string): AppIdentity | undefined {
 
 export function hasScript(cwd: string, name: string): boolean {
   return readPackage(cwd)?.scripts?.[name] !== undefined
+}
+
+/** The name of the user that runs this; its number where the system knows no name, as in many containers. */
+export function currentUser(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return String(process.getuid?.() ?? 'unknown')
+  }
 }
 
 let own: string | undefined

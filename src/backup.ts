@@ -3,9 +3,9 @@
 // loop leaves the pinned copy, the first one made after it and the newest, however often it goes round.
 
 import { stat } from 'node:fs/promises'
-import { hostname, userInfo } from 'node:os'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
-import { type AppIdentity, bootkeeperVersion } from './app-identity.ts'
+import { type AppIdentity, bootkeeperVersion, currentUser } from './app-identity.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
@@ -100,7 +100,7 @@ export function describeBackup(stem: string, engine: Engine, origin: Origin, fil
     createdAt: new Date().toISOString(),
     ...rest,
     ...(app ? { app } : {}),
-    by: { user: userInfo().username, host: hostname() },
+    by: { user: currentUser(), host: hostname() },
     bootkeeper: bootkeeperVersion(),
     engine: engine.kind,
     database: engine.description,

@@ -21,7 +21,7 @@ import { prepare } from './prepare.ts'
 import { prismaVersion } from './prisma/fingerprint.ts'
 import { findSchema, readSchemaFiles } from './prisma/schema-files.ts'
 import { currentFingerprint, followSchema } from './schema.ts'
-import { type Signals, Stopped } from './signals.ts'
+import { asksForStop, type Signals, Stopped } from './signals.ts'
 import { type BootRecord, type BootState, readState, writeState } from './state.ts'
 import { type Running, superviseApp } from './supervise.ts'
 import { openTimeline, type StepResult, type Timeline } from './timeline.ts'
@@ -100,7 +100,7 @@ async function launch(
   })
   const stopped = new Promise<number>((resolve) => {
     signals.passTo((signal) => {
-      if (['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'].includes(signal)) void console.close().then(() => resolve(0))
+      if (asksForStop(signal)) void console.close().then(() => resolve(0))
     })
   })
   return { text: `the console answers at ${console.url}`, value: { kind: 'console', console, stopped } }
@@ -213,7 +213,11 @@ export async function serveMaintenance(
     errorFields(error),
     `Maintenance mode: ${console.url} says what happened. Restart the container to try again.`,
   )
-  await new Promise<void>((resolve) => signals.passTo(() => resolve()))
+  await new Promise<void>((resolve) => {
+    signals.passTo((signal) => {
+      if (asksForStop(signal)) resolve()
+    })
+  })
   await console.close()
   return error.exitCode
 }

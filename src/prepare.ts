@@ -3,8 +3,8 @@
 // processes left behind is finished or gone.
 
 import { access, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
-import { userInfo } from 'node:os'
 import { join } from 'node:path'
+import { currentUser } from './app-identity.ts'
 import type { Config } from './config.ts'
 import { newSalt } from './data-loss.ts'
 import type { Engine } from './engines/engine.ts'
@@ -89,12 +89,12 @@ async function requireFileWritable(engine: Engine): Promise<void> {
 }
 
 async function notWritable(path: string, code: string | undefined, cause: unknown): Promise<BootkeeperError> {
-  const { uid, gid, username } = userInfo()
+  const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0]
   const owner = await stat(path).then(
     (s) => s.uid,
     () => undefined,
   )
-  const who = `user ${uid} (${username})`
+  const who = `user ${uid} (${currentUser()})`
   if (code === 'EROFS')
     return new BootkeeperError('DATA_DIR_NOT_WRITABLE', `${path} is on a read-only file system.`, {
       cause,

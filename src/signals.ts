@@ -9,6 +9,10 @@ const passedOn = ['SIGUSR2', 'SIGWINCH', 'SIGCONT', 'SIGALRM'] as const
 
 export type StopSignal = (typeof stopping)[number]
 
+export function asksForStop(signal: NodeJS.Signals): signal is StopSignal {
+  return (stopping as readonly string[]).includes(signal)
+}
+
 /** A stop was asked for. Not a failure: the exit code is 128 + the signal's number, as a shell would give. */
 export class Stopped extends Error {
   override readonly name = 'Stopped'

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { AppCommand, Config } from './config.ts'
 import { BootkeeperError } from './errors.ts'
 import { formatMs, type Log } from './log.ts'
-import { type Signals, Stopped } from './signals.ts'
+import { asksForStop, type Signals, Stopped } from './signals.ts'
 
 export interface Running {
   /** Settles when the app answers at READY_URL, or has stayed up long enough. Rejects with APP_NOT_READY. */
@@ -18,8 +18,6 @@ export interface Running {
   /** Ends it as a stop signal would: grace time, then kill. */
   stop(): Promise<void>
 }
-
-const stopping = new Set<NodeJS.Signals>(['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'])
 
 /** Throws APP_NOT_STARTED when there is no such program. */
 export async function superviseApp(command: AppCommand, config: Config, log: Log, signals: Signals): Promise<Running> {
@@ -49,7 +47,7 @@ export async function superviseApp(command: AppCommand, config: Config, log: Log
   const take = (signal: NodeJS.Signals) => {
     if (hasEnded) return
     send(signal)
-    if (!stopping.has(signal)) return
+    if (!asksForStop(signal)) return
     stopRequested = true
     killTimer ??= setTimeout(() => {
       log.warn(`The app did not end within ${formatMs(config.stopGraceMs)} after ${signal}: killed.`)

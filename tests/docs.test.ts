@@ -68,7 +68,7 @@ test('every command that the pages name exists', () => {
   expect(commands.length).toBeGreaterThan(0)
   for (const name of commands) expect(existsSync(join(root, 'scripts', `${name}.ts`)), name).toBe(true)
   for (const page of pages) {
-    for (const [, name] of read(page).matchAll(/\bnpm run (?:--\S+ )?([\w:]+)/g))
+    for (const [, name] of read(page).matchAll(/\bnpm run (?:--[\w-]+ )?([\w:]+)/g))
       expect(Object.keys(scripts), `${page}: npm run ${name}`).toContain(name)
     for (const [, name] of read(page).matchAll(/(?:npx |\.bin\/|": ")bootkeeper ([a-z]+)/g))
       expect(commands, `${page}: bootkeeper ${name}`).toContain(name)

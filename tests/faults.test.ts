@@ -136,6 +136,15 @@ describe.runIf(isRoot)('a small disk', () => {
     expect(line.msg).toContain('cannot be written by user 65534')
     expect(line.next).toContain(`sudo chown -R 65534:65534`)
   })
+
+  test('a user that the system has no name for boots like any other', async () => {
+    const app = makeApp()
+    chownSync(app.dir, 54_321, 54_321)
+    const result = await boot(app, ['true'], { BOOTKEEPER_TEST_UID: '54321' })
+    expect([result.exitCode, result.output.includes('"level":"error"')]).toEqual([0, false])
+    const [manifest] = await listBackups(app.backups)
+    expect(manifest?.by.user).toBe('54321')
+  })
 })
 
 test('a database that another process keeps locked: 75, and nothing touched', async () => {

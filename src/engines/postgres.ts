@@ -62,7 +62,7 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
       await fsyncFile(partial)
       const problems = await this.checkCopy(partial, signal)
       if (problems.length > 0) throw new BootkeeperError('IO', `The dump does not read back: ${problems[0]}.`)
-      const [{ size }, sha256] = await Promise.all([stat(partial), sha256OfFile(partial)])
+      const [{ size }, sha256] = await Promise.all([stat(partial), sha256OfFile(partial, signal)])
       return { source, settled: true, sizeBytes: size, sha256, check: 'read back whole by pg_restore' }
     },
 

@@ -137,7 +137,7 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
     // Two readings side by side: the one proves the structure, the other is what later readings are compared with.
     const [problems, sha256] = await Promise.all([
       work().call('check', { path: partial }, signal),
-      sha256OfFile(partial),
+      sha256OfFile(partial, signal),
     ])
     // With a log folded in, the file is another one than was read.
     if (read !== undefined && !keepWal && read !== sha256)
