@@ -9,10 +9,10 @@
 
 # Not 24: since 24.19 its headers make every addon built on node::ObjectWrap, better-sqlite3 12 among them, abort the
 # process at a garbage collection. better-sqlite3 13 is not, but Prisma's adapter takes 12.
-ARG NODE=node:22-bookworm-slim
+FROM node:22-bookworm-slim AS base
 
 # ---- The packages of the running app: of the lock file alone, so that releases share this layer. ---------------------
-FROM ${NODE} AS packages
+FROM base AS packages
 # Compilers for better-sqlite3: its ready-made binary lies on GitHub, which a build may not reach.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends python3 make g++ \
@@ -47,7 +47,7 @@ RUN set -eu; \
     find . -type d -empty -delete
 
 # ---- TypeScript to JavaScript. ---------------------------------------------------------------------------------------
-FROM ${NODE} AS build
+FROM base AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts
@@ -67,7 +67,7 @@ RUN node bin/bootkeeper.js generate \
  && mv dist bin prisma generated prisma.config.ts package.json LICENSE /out/
 
 # ---- The image. ------------------------------------------------------------------------------------------------------
-FROM ${NODE}
+FROM base
 # 1 adds pg_dump, pg_restore and psql of Debian's PostgreSQL (15 in bookworm), which refuse a newer server.
 ARG POSTGRES_CLIENT=0
 # tini is PID 1, because Node reaps no orphans. Without openssl, Prisma warns about an engine that is not used. The

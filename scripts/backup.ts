@@ -8,7 +8,7 @@ import { exportDatabase } from '../src/export.ts'
 import { formatBytes } from '../src/log.ts'
 import { readManifest } from '../src/manifest.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
-import { withOps } from './open-ops.ts'
+import { withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
 
 const help = `
@@ -25,7 +25,7 @@ Takes a backup now: a verified copy of the database and a JSON export of it. The
 export default async function backup(words: string[]): Promise<number> {
   const parsed = readWords(words, help, { reason: { type: 'string' }, json: { type: 'boolean' } })
   if (!parsed) return 0
-  return await withOps(async ({ config, engine, origin }) => {
+  return await withOpsLock('a backup', async ({ config, engine, origin }) => {
     if ((await engine.signature()) === 'none')
       throw new BootkeeperError('BACKUP_NOT_FOUND', 'There is no database yet, so there is nothing to back up.', {
         next: 'Start the app once.',

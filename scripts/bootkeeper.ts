@@ -16,7 +16,7 @@ const commands: Record<string, { summary: string; load: () => Promise<{ default:
 export type Command = (words: string[]) => Promise<number>
 
 const [name, ...words] = process.argv.slice(2)
-if (name === undefined || name === '--' || name === 'boot') await import('../start.ts')
+if (name === undefined || name === '--') await import('../start.ts')
 else if (name === '--help' || name === '-h' || name === 'help') {
   const rows = Object.entries(commands).map(([key, { summary }]) => `  ${key.padEnd(10)}${summary}`)
   process.stdout.write(`bootkeeper: boots a Prisma app with its data safe.

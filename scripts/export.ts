@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { exportDatabase } from '../src/export.ts'
 import { formatBytes } from '../src/log.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
-import { withOps } from './open-ops.ts'
+import { withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
 
 const help = `
@@ -20,7 +20,7 @@ Writes the data as JSON, under data/backups and as data/backup_latest.json. The 
 export default async function exportData(words: string[]): Promise<number> {
   const parsed = readWords(words, help, { json: { type: 'boolean' } })
   if (!parsed) return 0
-  return await withOps(async ({ config, engine, origin }) => {
+  return await withOpsLock('an export', async ({ config, engine, origin }) => {
     const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
     const { stem, file } = await exportDatabase(
       config,

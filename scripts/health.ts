@@ -14,8 +14,9 @@ console answers); with 1 otherwise. For HEALTHCHECK in a Dockerfile.
 export default async function health(words: string[]): Promise<number> {
   if (!readWords(words, help, {})) return 0
   const config = readConfig()
-  const url = config.readyUrl ?? (config.appCommand ? undefined : `http://127.0.0.1:${config.port}/health`)
-  if (url !== undefined) return (await answers(url)) ? 0 : 1
-  const { attempts } = await readState(config.stateDir)
-  return attempts === 0 ? 0 : 1
+  const { attempts, launched } = await readState(config.stateDir)
+  // Counted down by the boot when the app was ready.
+  if (attempts !== 0) return 1
+  const url = config.readyUrl ?? (launched === 'console' ? `http://127.0.0.1:${config.port}/health` : undefined)
+  return url === undefined || (await answers(url)) ? 0 : 1
 }

@@ -7,6 +7,7 @@ import type { Origin } from '../src/backup.ts'
 import { type Config, readConfig } from '../src/config.ts'
 import type { Engine } from '../src/engines/engine.ts'
 import { openEngine } from '../src/engines/open.ts'
+import { takeLock } from '../src/lock.ts'
 import { prismaVersion } from '../src/prisma/fingerprint.ts'
 import { readState } from '../src/state.ts'
 
@@ -14,6 +15,18 @@ export interface Ops {
   config: Config
   engine: Engine
   origin: Omit<Origin, 'trigger' | 'reason'>
+}
+
+/** The same for a command that writes a backup: one at a time, and no boot takes its files for leftovers. */
+export async function withOpsLock(doing: string, run: (ops: Ops) => Promise<number>): Promise<number> {
+  return await withOps(async (ops) => {
+    const lock = await takeLock(ops.config.stateDir, doing, { waitMs: ops.config.lockWaitMs, name: 'ops' })
+    try {
+      return await run(ops)
+    } finally {
+      lock.release()
+    }
+  })
 }
 
 export async function withOps(run: (ops: Ops) => Promise<number>): Promise<number> {

@@ -39,7 +39,9 @@ export default async function restore(words: string[]): Promise<number> {
         const size = formatBytes(copyOf(plan.manifest)!.sizeBytes)
         process.stdout.write(`${stem}, made ${createdAt}, ${size}: it was read back and is good.\n`)
         if (plan.present === 'database')
-          process.stdout.write('The present database would be backed up, then replaced.\n')
+          process.stdout.write(
+            'The present database would be backed up (or set aside, where it is damaged), then replaced.\n',
+          )
         process.stdout.write(`Nothing was changed. To do it: ${command('restore', stem, '--apply')}\n`)
       }
       return 0

@@ -16,10 +16,10 @@ import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import { exportIfChanged } from './export.ts'
 import type { Lock } from './lock.ts'
 import { errorFields, type Log } from './log.ts'
-import { readManifest, verifyFile } from './manifest.ts'
+import { listBackups, readManifest, removeBackup, verifyFile } from './manifest.ts'
 import { prepare } from './prepare.ts'
 import { prismaVersion } from './prisma/fingerprint.ts'
-import { findSchema, readSchemaFiles } from './prisma/schema-files.ts'
+import { findSchema, readSchemaFiles, type SchemaSet } from './prisma/schema-files.ts'
 import { currentFingerprint, followSchema } from './schema.ts'
 import { asksForStop, type Signals, Stopped } from './signals.ts'
 import { type BootRecord, type BootState, readState, writeState } from './state.ts'
@@ -40,6 +40,8 @@ export async function bootAndSupervise(config: Config, log: Log, signals: Signal
     const { state } = ground
     await makeReady(config, engine, state, app, log, signals, timeline)
     const launched = await timeline.step('launch', () => launch(config, app, log, signals, timeline))
+    state.launched = launched.kind
+    await writeState(config.stateDir, state)
     return await lookAfter(launched, config, engine, state, log, timeline)
   } catch (error) {
     if (ground) await recordBoot(config, ground.state, timeline, error)
@@ -61,6 +63,7 @@ async function makeReady(
   { step, attempt }: Timeline,
 ): Promise<void> {
   const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
+  requireSameProvider(schema, engine)
   const prisma = await prismaVersion(process.cwd())
   const fingerprint = async () => await currentFingerprint({ config, engine, schema })
   const origin: Origin = { trigger: 'boot', reason: 'boot', app, prisma, fingerprint: state.inStep ?? '' }
@@ -71,10 +74,17 @@ async function makeReady(
     exportIfChanged(config, engine, state, schema, { ...origin, fingerprint: await fingerprint() }, copy, signals.stop),
   )
   if (!(exported instanceof BootkeeperError)) return
-  state.exportFailed = exported.message
-  await writeState(config.stateDir, state)
   log.error(errorFields(exported), exported.message)
   log.warn('The app starts all the same, without a new export. Every boot tries again until one succeeds.')
+}
+
+function requireSameProvider({ provider, location }: SchemaSet, engine: Engine): void {
+  if (provider === engine.kind) return
+  throw new BootkeeperError(
+    'SETTINGS_INVALID',
+    `The schema ${location} is written for ${provider}, but DATABASE_URL names a ${engine.kind} database.`,
+    { next: `Set DATABASE_URL to a ${provider} database, or provider = "${engine.kind}" in the schema.` },
+  )
 }
 
 type Launched = { kind: 'app'; running: Running } | { kind: 'console'; console: Console; stopped: Promise<number> }
@@ -152,15 +162,8 @@ async function undoChange(config: Config, engine: Engine, state: BootState, log:
   const file = copyOf(manifest)!
   await verifyFile(config.backupsDir, file)
   // PostgreSQL keeps no file of what is replaced: it becomes a backup first.
-  if (engine.kind === 'postgresql')
-    await takeBackup(config, engine, {
-      trigger: 'pre-restore',
-      reason: 'the app did not come up on this',
-      app: undefined,
-      prisma: manifest.prisma,
-      fingerprint: state.inStep ?? '',
-    })
-  const { aside } = await engine.putBack(join(config.backupsDir, file.name))
+  if (engine.kind === 'postgresql') await keepFailedState(config, engine, manifest.prisma, state)
+  const { aside } = await engine.putBack(join(config.backupsDir, file.name), 'failed-start')
   delete state.unprovenChange
   delete state.inStep
   state.copy = { stem, source: await engine.signature() }
@@ -179,10 +182,20 @@ async function undoChange(config: Config, engine: Engine, state: BootState, log:
 }
 
 // A loop of failing boots must not fill the disk with what it set aside.
+const keptFailedStates = 3
+
 async function keepNewestAside(aside: string): Promise<void> {
-  const prefix = `${basename(aside).split('.set-aside-')[0]}.set-aside-`
+  const prefix = `${basename(aside).split('.failed-start-')[0]}.failed-start-`
   const names = (await readdir(dirname(aside))).filter((name) => name.startsWith(prefix)).sort()
-  for (const name of names.slice(0, -3)) await rm(join(dirname(aside), name))
+  for (const name of names.slice(0, -keptFailedStates)) await rm(join(dirname(aside), name))
+}
+
+async function keepFailedState(config: Config, engine: Engine, prisma: string, state: BootState): Promise<void> {
+  const reason = 'the app did not come up on this'
+  const fingerprint = state.inStep ?? ''
+  await takeBackup(config, engine, { trigger: 'pre-restore', reason, app: undefined, prisma, fingerprint })
+  const earlier = (await listBackups(config.backupsDir)).filter((each) => each.reason === reason)
+  for (const each of earlier.slice(0, -keptFailedStates)) await removeBackup(config.backupsDir, each)
 }
 
 async function recordBoot(config: Config, state: BootState, { steps }: Timeline, failure: unknown): Promise<void> {

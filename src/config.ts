@@ -69,7 +69,9 @@ export const settingsSchema = z.object({
   SCHEMA_ENGINE: z
     .enum(['wasm', 'native'], 'wasm or native')
     .default('wasm')
-    .describe('wasm: the engine that comes with the packages. native: the binary that Prisma finds or downloads.'),
+    .describe(
+      'wasm: the engine that comes with the packages. native: the binary that Prisma has, or PRISMA_SCHEMA_ENGINE_BINARY names.',
+    ),
   HOST: z.string().default('0.0.0.0').describe('The address that the built-in console listens on.'),
   PORT: z.coerce
     .number({ error: 'a port from 0 to 65535' })

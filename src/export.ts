@@ -49,7 +49,6 @@ export async function exportIfChanged(
     signal,
   )
   state.export = { stem, source }
-  delete state.exportFailed
   await writeState(config.stateDir, state)
   const models = Object.keys(file.counts ?? {}).length
   const rows = Object.values(file.counts ?? {}).reduce((sum, count) => sum + count, 0)

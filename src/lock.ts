@@ -14,6 +14,14 @@ export interface Lock {
   release(): void
 }
 
+export interface LockOptions {
+  waitMs: number
+  signal?: AbortSignal
+  onWait?: (holder: string) => void
+  /** `lock`: a boot and its app, or a restore. `ops`: an ops command that writes a backup beside a running app. */
+  name?: 'lock' | 'ops'
+}
+
 interface Holder {
   pid: number
   host: string
@@ -27,15 +35,15 @@ const pollMs = 100
 export async function takeLock(
   stateDir: string,
   doing: string,
-  { waitMs, signal, onWait }: { waitMs: number; signal?: AbortSignal; onWait?: (holder: string) => void },
+  { waitMs, signal, onWait, name = 'lock' }: LockOptions,
 ): Promise<Lock> {
   const until = Date.now() + waitMs
   // No busy time-out: it would block the thread, and a signal with it.
-  const side = new Database(join(stateDir, 'lock.db'), { timeout: 0 })
-  // Nothing is ever written to it, so it needs no journal file beside it.
-  side.pragma('journal_mode = MEMORY')
+  const side = new Database(join(stateDir, `${name}.db`), { timeout: 0 })
   for (let told = false; ; ) {
     try {
+      // Nothing is ever written to it, so it needs no journal file beside it.
+      side.pragma('journal_mode = MEMORY')
       side.exec('BEGIN EXCLUSIVE')
       break
     } catch (error) {
@@ -47,20 +55,20 @@ export async function takeLock(
     if (Date.now() >= until || signal?.aborted) {
       side.close()
       signal?.throwIfAborted()
-      throw new BootkeeperError('LOCK_HELD', `The data directory is in use by ${await describeHolder(stateDir)}.`)
+      throw new BootkeeperError('LOCK_HELD', `The data directory is in use by ${await describeHolder(stateDir, name)}.`)
     }
-    if (!told) onWait?.(await describeHolder(stateDir))
+    if (!told) onWait?.(await describeHolder(stateDir, name))
     told = true
     await sleep(Math.max(1, Math.min(pollMs, until - Date.now())))
   }
   const holder: Holder = { pid: process.pid, host: hostname(), since: new Date().toISOString(), doing }
-  await writeJsonAtomically(join(stateDir, 'lock.json'), holder)
+  await writeJsonAtomically(join(stateDir, `${name}.json`), holder)
   return { release: () => side.close() }
 }
 
-async function describeHolder(stateDir: string): Promise<string> {
+async function describeHolder(stateDir: string, name: string): Promise<string> {
   try {
-    const { pid, host, since, doing } = JSON.parse(await readFile(join(stateDir, 'lock.json'), 'utf8')) as Holder
+    const { pid, host, since, doing } = JSON.parse(await readFile(join(stateDir, `${name}.json`), 'utf8')) as Holder
     return `${doing} (process ${pid} on ${host}, since ${since})`
   } catch {
     return 'another process'

@@ -36,7 +36,7 @@ export async function prepare(
     signal,
     onWait: (holder) => log.info(`Waiting for the data directory: it is in use by ${holder}.`),
   })
-  const swept = await cleanUp(directories, config.backupsDir)
+  const swept = await cleanUpAlone(config, directories)
   const state = await readState(config.stateDir)
   state.attempts += 1
   state.lossSalt ||= newSalt()
@@ -46,6 +46,22 @@ export async function prepare(
     failed > 0 ? `; ${failed === 1 ? 'the last boot' : `the last ${failed} boots`} did not get the app up` : ''
   const left = swept > 0 ? `; ${swept} unfinished ${swept === 1 ? 'file' : 'files'} of a killed boot removed` : ''
   return { text: `${config.dataDir} is ready${left}${again}`, value: { lock, state } }
+}
+
+// What an ops command writes at this moment is unfinished too, but nobody left it.
+async function cleanUpAlone(config: Config, directories: string[]): Promise<number> {
+  let ops: Lock
+  try {
+    ops = await takeLock(config.stateDir, 'a boot that cleans up', { waitMs: 0, name: 'ops' })
+  } catch (error) {
+    if (error instanceof BootkeeperError && error.code === 'LOCK_HELD') return 0
+    throw error
+  }
+  try {
+    return await cleanUp(directories, config.backupsDir)
+  } finally {
+    ops.release()
+  }
 }
 
 /** Finishes or removes what a killed process left. Returns how many files were removed. */

@@ -55,7 +55,7 @@ export async function applyRestore(
       if (!(error instanceof BootkeeperError && error.code === 'DATABASE_CORRUPT')) throw error
     }
   }
-  const { aside } = await engine.putBack(plan.copyPath)
+  const { aside } = await engine.putBack(plan.copyPath, 'before-restore')
   const state = await readState(config.stateDir)
   state.copy = { stem: plan.manifest.stem, source: await engine.signature() }
   delete state.inStep

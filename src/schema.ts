@@ -4,8 +4,9 @@
 // Prisma CLI has the last word: it must find nothing left to do.
 
 import { mkdir, readdir, readFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import type { SafeCopy } from './backup.ts'
+import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import { hideCredentials } from './config.ts'
 import { describeLoss, isDataLoss, newSalt, requireAccepted } from './data-loss.ts'
@@ -35,7 +36,8 @@ export async function currentFingerprint({
   schema,
 }: Pick<SchemaContext, 'config' | 'engine' | 'schema'>) {
   return fingerprintOf({
-    files: schema.files,
+    // Relative: the same schema in another folder is the same schema.
+    files: schema.files.map(({ path, content }) => ({ path: relative(schema.location, path), content })),
     prismaVersion: await prismaVersion(process.cwd()),
     engine: engine.kind,
     mode: config.schemaMode,
@@ -120,7 +122,16 @@ async function deploy(context: SchemaContext, copy: SafeCopy | undefined): Promi
   if (engine.kind === 'postgresql') {
     const accepted = requireHarmless(config, context.state, sql.join('\n'))
     if (copy) await noteChange(context, copy)
-    requirePrisma(await prisma(context, ['migrate', 'deploy'], engine.url))
+    try {
+      requirePrisma(await prisma(context, ['migrate', 'deploy'], engine.url))
+    } catch (error) {
+      if (!(error instanceof BootkeeperError) || !copy) throw error
+      throw new BootkeeperError('SCHEMA_CHANGE_FAILED', error.message, {
+        cause: error,
+        safe: `Migrations before the one that failed may have stayed. How the database was before: ${copy.stem}.`,
+        next: `Correct the migration, or go back: ${command('restore', copy.stem, '--apply')}`,
+      })
+    }
     if (accepted) context.state.lossSalt = newSalt()
     return { text, value: { changed: true } }
   }

@@ -32,14 +32,14 @@ const stateSchema = z.object({
   copy: z.object({ stem: z.string(), source: z.string() }).optional(),
   /** The newest verified export: what it was made of. */
   export: z.object({ stem: z.string(), source: z.string() }).optional(),
-  /** Whether the newest export failed: it is tried again, and said again, until one succeeds. */
-  exportFailed: z.string().optional(),
   /** The fingerprint at which database, schema and client were last in step. */
   inStep: z.string().optional(),
   /** Makes each code for a data loss good for once: it changes when one was used. */
   lossSalt: z.string().default(''),
   /** A schema change that went live in a boot whose app has not been ready yet: the backup to put back. */
   unprovenChange: z.string().optional(),
+  /** What the newest boot launched, for the health check. */
+  launched: z.enum(['app', 'console']).optional(),
   boots: z.array(bootSchema).default([]),
 })
 

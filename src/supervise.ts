@@ -65,9 +65,12 @@ export async function superviseApp(command: AppCommand, config: Config, log: Log
       resolve(signal ? 128 + constants.signals[signal] : (code ?? 1))
     })
   })
+  const ready = becomesReady(config, ended, () => stopRequested)
+  // An app may fail before anybody waits for it; who waits later still gets the rejection.
+  ready.catch(() => {})
   return {
     ended,
-    ready: becomesReady(config, ended, () => stopRequested),
+    ready,
     async stop() {
       take('SIGTERM')
       await ended

@@ -83,7 +83,7 @@ test('the commands and files of the README exist', () => {
   const readme = read('README.md')
   expect(readme).toContain('npm ci && npm start')
   expect(readme).toContain('npm ci && npm test')
-  expect(Object.keys(scripts)).toEqual(expect.arrayContaining(['start', 'test', 'prepare']))
+  expect(Object.keys(scripts)).toEqual(expect.arrayContaining(['start', 'test']))
   for (const [, file] of readme.matchAll(/docker compose -f (\S+)/g)) expect(existsSync(join(root, file!))).toBe(true)
   expect(existsSync(join(root, 'Dockerfile'))).toBe(true)
 })

@@ -30,7 +30,7 @@ export interface TestApp {
   setSchema(models: string): void
   /** Opens the app's database; the caller closes it. */
   open(): Database.Database
-  state(): { attempts: number; pinned?: string; unprovenChange?: string; exportFailed?: string }
+  state(): { attempts: number; pinned?: string; unprovenChange?: string }
   files(): string[]
 }
 

@@ -36,9 +36,14 @@ export interface Engine {
   rehearse(copyFile: string | undefined, source: string, signal?: AbortSignal): Promise<Rehearsal>
   /**
    * Puts a verified copy back in the place of the live database, which is set aside and never deleted. All or nothing;
-   * works when the live database is damaged or missing. Gives where the old one is, if it was kept as a file.
+   * works when the live database is damaged or missing. Gives where the old one is, if it was kept as a file, under a
+   * name that says why.
    */
-  putBack(copyFile: string, signal?: AbortSignal): Promise<{ aside: string | undefined }>
+  putBack(
+    copyFile: string,
+    why: 'failed-start' | 'before-restore',
+    signal?: AbortSignal,
+  ): Promise<{ aside: string | undefined }>
   /** The names of applied migrations, as Prisma recorded them. */
   appliedMigrations(): Promise<string[]>
   close(): Promise<void>

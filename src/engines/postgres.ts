@@ -82,7 +82,7 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
       return await rehearsal(databaseUrl, server, busyMs, signal)
     },
 
-    async putBack(copyFile, signal) {
+    async putBack(copyFile, _why, signal) {
       await requireTool('pg_restore', server, busyMs)
       await requireTool('psql', server, busyMs)
       const script = `${copyFile}.sql.partial`

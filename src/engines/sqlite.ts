@@ -87,14 +87,14 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
       return rehearsal(scratch, before, source, signal)
     },
 
-    async putBack(copyFile, signal) {
+    async putBack(copyFile, why, signal) {
       const finished = partialPath(path)
       try {
         await copyData(copyFile, finished, signal)
         const problems = await work().call('check', { path: finished }, signal)
         if (problems.length > 0) throw new BootkeeperError('BACKUP_DAMAGED', `${copyFile} is damaged: ${problems[0]}.`)
         await fsyncFile(finished)
-        const aside = `${path}.set-aside-${new Date().toISOString().replace(/[:.]/g, '-')}`
+        const aside = `${path}.${why}-${new Date().toISOString().replace(/[:.]/g, '-')}`
         return await work().call('swapIn', { live: path, finished, source: undefined, aside, busyMs })
       } catch (error) {
         await rm(finished, { force: true })
