@@ -3,18 +3,14 @@
 // Guarantees: both run in folders of their own, and both export; what either leaves out is its own decision.
 
 import { join } from 'node:path'
-import { type Contender, inTurns, runProgram } from './measure.ts'
+import { type Contender, inTurns, runProgram, type Turns } from './measure.ts'
 import { bootOurs, bootUsual, changeData, forgetStarts, makeProject, type Project } from './project.ts'
 import { type Comparison, compare } from './results.ts'
 
 const usualTimeoutMs = 180_000
 
-export async function measureBoot(
-  folder: string,
-  database: string,
-  rows: number,
-  pairs: number,
-): Promise<Comparison[]> {
+export async function measureBoot(database: string, rows: number, turns: Turns): Promise<Comparison[]> {
+  const { folder } = turns
   const ours = makeProject(join(folder, `boot-ours-${rows}`), database)
   const usual = makeProject(join(folder, `boot-usual-${rows}`), database)
   const contenders = (before: (project: Project) => Promise<void> | void): Contender[] => [
@@ -22,10 +18,11 @@ export async function measureBoot(
     { name: 'usual script', before: () => before(usual), run: () => bootUsual(usual, usualTimeoutMs) },
   ]
   const measure = async (what: string, before: (project: Project) => Promise<void> | void, more: Contender[] = []) =>
-    compare(what, rows, 'usual script', await inTurns([...contenders(before), ...more], pairs, folder))
+    compare(what, rows, 'usual script', await inTurns([...contenders(before), ...more], turns))
 
   const first = await measure('first boot', forgetStarts)
-  // The last of those may have been the last to write: now both are in step, and nothing changes any more.
+  // A first boot may have written; after one more, nothing changes.
+  await bootOurs(ours)
   const unchanged = await measure('unchanged boot', () => {}, [bareNode(folder)])
   const changed = await measure('boot after data changed', changeData)
   return [first, unchanged, changed]

@@ -5,19 +5,19 @@
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type * as Sqlite from '../src/engines/sqlite.ts'
-import { type Contender, inTurns, now, runProgram, runStep, type Sample } from './measure.ts'
+import { type Contender, inTurns, now, runProgram, runStep, type Sample, type Turns } from './measure.ts'
 import { root } from './project.ts'
 import { type Comparison, compare } from './results.ts'
 
-const net = 'bootkeeper, net of the start'
+const ours = 'bootkeeper, copy + verification'
 
 export async function measureCopy(
-  folder: string,
   database: string,
   rows: number,
-  rounds: number,
+  turns: Turns,
   hasSqlite: boolean,
 ): Promise<Comparison> {
+  const { folder } = turns
   const target = join(folder, 'copy.db')
   const clean = () => {
     for (const ending of ['', '-wal', '-shm', '-journal']) rmSync(target + ending, { force: true })
@@ -34,21 +34,17 @@ export async function measureCopy(
   ]
   const samples = await inTurns(
     [
-      { name: 'bootkeeper, copy + verification', before: clean, run: () => copyOurs(database, target) },
+      { name: ours, before: clean, run: () => copyOurs(database, target) },
       shell('cp + fsync', 'cp "$1" "$2" && sync "$2"'),
       shell('cp', 'cp "$1" "$2"'),
       ...(hasSqlite ? tools : []),
     ],
-    rounds,
-    folder,
+    turns,
   )
   clean()
-  const ours = samples.get('bootkeeper, copy + verification')!
-  samples.set(
-    net,
-    ours.map((sample) => withoutStart(sample)),
-  )
-  return compare('copy', rows, 'cp + fsync', samples)
+  const net = samples.get(ours)!.map((sample) => withoutStart(sample))
+  const [first, ...others] = samples
+  return compare('copy', rows, 'cp + fsync', new Map([first!, ['bootkeeper, net of the start', net], ...others]))
 }
 
 async function copyOurs(database: string, target: string): Promise<Sample> {

@@ -9,19 +9,19 @@ import type * as ChildModule from '../src/child.ts'
 import type { operations } from '../src/export-child.ts'
 import { readDataModel } from '../src/prisma/data-model.ts'
 import { readSchemaFiles } from '../src/prisma/schema-files.ts'
-import { type Contender, inTurns, runProgram, runStep, type Sample } from './measure.ts'
+import { type Contender, inTurns, runProgram, runStep, type Sample, type Turns } from './measure.ts'
 import { exportUsual, generateClient, makeProject, root } from './project.ts'
 import { type Comparison, compare } from './results.ts'
 
 const usualTimeoutMs = 180_000
 
 export async function measureExport(
-  folder: string,
   database: string,
   rows: number,
-  rounds: number,
+  turns: Turns,
   hasSqlite: boolean,
 ): Promise<Comparison> {
+  const { folder } = turns
   const target = join(folder, 'export.json')
   const clean = () => rmSync(target, { force: true })
   const usual = makeProject(join(folder, `export-usual-${rows}`), database)
@@ -41,8 +41,7 @@ export async function measureExport(
       ...(hasSqlite ? tools : []),
       { name: 'findMany script', run: () => exportUsual(usual, usualTimeoutMs) },
     ],
-    rounds,
-    folder,
+    turns,
   )
   clean()
   return compare('export', rows, hasSqlite ? 'sqlite3 .dump' : 'findMany script', samples)

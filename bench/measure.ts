@@ -5,6 +5,7 @@
 
 import { spawn, spawnSync } from 'node:child_process'
 import { watchMemory } from './memory.ts'
+import { waitForQuiet } from './quiet.ts'
 
 export interface Sample {
   ms: number
@@ -24,10 +25,22 @@ export interface Contender {
   run: () => Promise<Sample>
 }
 
+export interface Turns {
+  rounds: number
+  /** Where they write. */
+  folder: string
+  /** How long a round waits for other programs to leave the machine alone. */
+  patienceMs: number
+}
+
 /** The samples of each contender, in rounds: the n-th of each were taken one after the other. */
-export async function inTurns(contenders: Contender[], rounds: number, folder: string): Promise<Map<string, Sample[]>> {
+export async function inTurns(
+  contenders: Contender[],
+  { rounds, folder, patienceMs }: Turns,
+): Promise<Map<string, Sample[]>> {
   const samples = new Map<string, Sample[]>(contenders.map(({ name }) => [name, []]))
   for (let round = 0; round < rounds; round++) {
+    if (patienceMs > 0) await waitForQuiet(patienceMs)
     for (const { name, before, run } of round % 2 ? contenders.toReversed() : contenders) {
       await before?.()
       settleDisk(folder)

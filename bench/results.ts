@@ -85,6 +85,8 @@ export function formatTime(ms: number): string {
 }
 
 function formatRatio(ratio: number): string {
+  // What is left after a subtraction can be nothing, or less.
+  if (ratio <= 0) return '0'
   return ratio < 0.5 ? `1/${(1 / ratio).toFixed(1)}` : ratio.toFixed(2)
 }
 

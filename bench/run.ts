@@ -22,6 +22,7 @@ const help = `Measures Bootkeeper beside the usual tools: npm run bench -- [opti
   --only LIST   of boot, copy, export, loop
   --pairs N     rounds of each comparison  (else 5, and 3 for boots on a million rows)
   --json FILE   write the results as JSON too
+  --patience N  seconds that each round waits for other programs to leave the machine alone  (else 0)
   --keep DIR    keep the generated databases there, and use those that it has
 `
 
@@ -40,6 +41,7 @@ const { values } = parseArgs({
     pairs: { type: 'string' },
     json: { type: 'string' },
     keep: { type: 'string' },
+    patience: { type: 'string' },
     help: { type: 'boolean' },
   },
 })
@@ -64,7 +66,8 @@ async function runAll(): Promise<void> {
   for (const part of parts.filter((name) => wanted?.includes(name) ?? true))
     for (const rows of readList(values.rows)?.map(Number) ?? usualRows[part]) {
       const database = databaseOf(values.keep ?? folder, rows)
-      const pairs = Number(values.pairs ?? (part === 'boot' && rows >= 500_000 ? 3 : 5))
+      const rounds = Number(values.pairs ?? (part === 'boot' && rows >= 500_000 ? 3 : 5))
+      const turns = { rounds, folder, patienceMs: Number(values.patience ?? 0) * 1000 }
       process.stderr.write(`  measuring ${part}, ${formatRows(rows)} …\n`)
       if (part === 'loop') {
         const loop = await measureLoop(folder, database, rows)
@@ -74,8 +77,8 @@ async function runAll(): Promise<void> {
       }
       const measured =
         part === 'boot'
-          ? await measureBoot(folder, database, rows, pairs)
-          : [await (part === 'copy' ? measureCopy : measureExport)(folder, database, rows, pairs, sqlite !== undefined)]
+          ? await measureBoot(database, rows, turns)
+          : [await (part === 'copy' ? measureCopy : measureExport)(database, rows, turns, sqlite !== undefined)]
       comparisons.push(...measured)
       for (const one of measured) print(`\n${showComparison(one)}`)
     }
