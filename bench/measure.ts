@@ -84,9 +84,17 @@ export async function runProgram({ command, args, cwd, env, timeoutMs = 600_000 
   child.stdout.on('data', take)
   child.stderr.on('data', take)
   let isTimedOut = false
+  const killGroup = () => {
+    try {
+      if (child.pid) process.kill(-child.pid, 'SIGKILL')
+    } catch {
+      // It ended in the same moment.
+    }
+  }
+  process.once('exit', killGroup)
   const timer = setTimeout(() => {
     isTimedOut = true
-    process.kill(-child.pid!, 'SIGKILL')
+    killGroup()
   }, timeoutMs)
   const ending = await new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message))
@@ -96,6 +104,7 @@ export async function runProgram({ command, args, cwd, env, timeoutMs = 600_000 
   })
   const ms = now() - beganMs
   clearTimeout(timer)
+  process.off('exit', killGroup)
   const failure = isTimedOut ? `ended after ${timeoutMs / 1000} s` : ending
   return { ms, beganMs, output, ...memory.end(), ...(failure ? { failure } : {}) }
 }

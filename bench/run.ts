@@ -55,6 +55,7 @@ async function runAll(): Promise<void> {
   if (!existsSync(builtStart)) throw new Error('There is no dist/: run `npm run build` first.')
   const folder = mkdtempSync(join(tmpdir(), 'bootkeeper-bench-'))
   process.once('SIGINT', () => process.exit(130))
+  process.once('SIGTERM', () => process.exit(143))
   process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 
   const sqlite = versionOf('sqlite3')

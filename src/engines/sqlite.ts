@@ -9,10 +9,11 @@ import { type Child, startChild } from '../child.ts'
 import { BootkeeperError } from '../errors.ts'
 import { copyData, fsyncFile, partialPath, sha256OfFile } from '../files.ts'
 import type { Engine, Loss, Rehearsal, VerifiedCopy } from './engine.ts'
+import type { compare } from './sqlite-compare.ts'
 import type * as operations from './sqlite-operations.ts'
 import { signatureOf } from './sqlite-operations.ts'
 
-type Operations = typeof operations
+type Operations = typeof operations & { compare: typeof compare }
 
 /** The file that a `file:` address names, as Prisma reads it: relative to the working directory, no percent signs decoded. */
 export function sqlitePath(url: string): string {
