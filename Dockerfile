@@ -6,6 +6,7 @@
 #   docker build -t bootkeeper --build-arg POSTGRES_CLIENT=1 .       with pg_dump, for PostgreSQL
 #   docker run -v app:/app/data -p 3000:3000 bootkeeper              boots into the console
 #   docker run -v app:/app/data bootkeeper -- node server.js         boots, then starts an app
+#   docker run -v app:/app/data bootkeeper list                      an ops command, without the app
 
 # Not 24: since 24.19 its headers make every addon built on node::ObjectWrap, better-sqlite3 12 among them, abort the
 # process at a garbage collection. better-sqlite3 13 is not, but Prisma's adapter takes 12.
@@ -24,7 +25,7 @@ COPY package.json package-lock.json .npmrc ./
 # --ignore-scripts: the one of @prisma/engines downloads a binary, which is of no use here: the engine is WebAssembly.
 # better-sqlite3 is the only package that needs its own.
 RUN npm ci --omit=dev --ignore-scripts \
- && npm rebuild better-sqlite3
+ && npm rebuild better-sqlite3 --ignore-scripts=false
 # Three quarters of the packages' size serve what a container never runs. Tried without: db push, db pull, generate
 # (both generators, both engines), migrate deploy, dev, diff, status. `prisma studio` and `prisma dev` are gone.
 WORKDIR /app/node_modules
@@ -98,7 +99,7 @@ EXPOSE 3000
 HEALTHCHECK --interval=15s --timeout=5s --start-period=5m --retries=3 \
     CMD ["node", "/app/bin/bootkeeper.js", "health"]
 STOPSIGNAL SIGTERM
-ENTRYPOINT ["/usr/bin/tini", "--", "node", "/app/dist/start.js"]
+ENTRYPOINT ["/usr/bin/tini", "--", "node", "/app/bin/bootkeeper.js"]
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="Bootkeeper" \

@@ -47,7 +47,7 @@ test.skipIf(!image)('a command runs without the app too, in a container of its o
   const container = await start({ volume })
   await container.untilUp()
   await container.stop(10)
-  const listed = await runToEnd({ volume, more: ['--entrypoint', 'node'], words: ['bin/bootkeeper.js', 'list'] })
+  const listed = await runToEnd({ volume, words: ['list'] })
   expect(listed.exitCode, listed.stderr).toBe(0)
   expect(listed.stdout).toMatch(/^backup_\S+ +export/m)
 })
