@@ -69,7 +69,13 @@ async function makeReady(
   const origin: Origin = { trigger: 'boot', reason: 'boot', app, prisma, fingerprint: state.inStep ?? '' }
   const copy = await step('copy', () => copyDatabase(config, engine, state, origin, signals.stop))
   await step('schema', () => followSchema({ config, engine, state, schema, log, signal: signals.stop }, copy))
-  await step('client', () => generateClient(config, schema, signals.stop))
+  try {
+    await step('client', () => generateClient(config, schema, signals.stop))
+  } catch (error) {
+    // A changed database under a client that does not know it would be neither before nor after.
+    if (error instanceof Stopped) throw error
+    throw await undoChange(config, engine, state, log, asBootkeeperError(error))
+  }
   const exported = await attempt('export', async () =>
     exportIfChanged(config, engine, state, schema, { ...origin, fingerprint: await fingerprint() }, copy, signals.stop),
   )
@@ -154,7 +160,7 @@ async function markReady(config: Config, state: BootState, log: Log, timeline: T
   if (pruned.length > 0) log.debug({ pruned }, `Removed ${pruned.length} older boot backups.`)
 }
 
-/** The app did not come up on a changed schema: the copy from before the change goes back. */
+/** The app cannot run, or did not come up, on a changed schema: the copy from before the change goes back. */
 async function undoChange(config: Config, engine: Engine, state: BootState, log: Log, error: BootkeeperError) {
   const stem = state.unprovenChange
   if (!stem) return error
@@ -173,11 +179,12 @@ async function undoChange(config: Config, engine: Engine, state: BootState, log:
   log.warn(
     `The app did not come up on the changed schema, so ${stem} was put back.${aside ? ` What it had until then is in ${aside}.` : ''}`,
   )
-  return new BootkeeperError('APP_NOT_READY', error.message, {
+  const asBefore = `Start the version of the app that ran before, or read the app's output above. ${command('list')} shows every backup.`
+  return new BootkeeperError(error.code, error.message, {
     cause: error,
     exitCode: error.exitCode,
     safe: `The database is as it was before the schema change (${stem}).`,
-    next: `Start the version of the app that ran before, or read the app's output above. ${command('list')} shows every backup.`,
+    next: error.code === 'APP_NOT_READY' ? asBefore : error.next,
   })
 }
 

@@ -172,6 +172,21 @@ test('a schema that Prisma does not accept is one error with its place, and noth
   expect(sha256(app.database)).toBe(before)
 })
 
+test('a client that cannot be generated after a schema change puts the old database back', async () => {
+  const app = makeApp()
+  await boot(app)
+  fill(app, 3)
+  await boot(app)
+  const before = sha256(app.database)
+  app.setSchema(
+    `${baseModels}\nmodel Extra {\n  id Int @id\n}\n\ngenerator broken {\n  provider = "no-such-generator"\n  output = "../made"\n}\n`,
+  )
+  const result = await boot(app)
+  expect([result.exitCode, result.output.includes('CLIENT_NOT_GENERATED')]).toEqual([70, true])
+  expect(result.output).toContain('The database is as it was before the schema change')
+  expect(sha256(app.database)).toBe(before)
+})
+
 test('no schema at all is SCHEMA_NOT_FOUND', async () => {
   const app = makeApp()
   rmSync(join(app.dir, 'prisma'), { recursive: true })
