@@ -8,7 +8,7 @@ import { openSqliteReader } from './sqlite-reader.ts'
 
 const { databasePath, model, slices, shared, port } = workerData as HelperTask
 const state = new Int32Array(shared)
-const mostWaitingBytes = 8 * 1024 * 1024
+const mostWaitingBytes = 12 * 1024 * 1024
 
 work()
 
@@ -39,9 +39,12 @@ function isPermitted(): boolean {
   return Atomics.load(state, signals.permission) === permissions.granted
 }
 
-/** The first free slice behind the one that the main thread is at. */
+/**
+ * The first free slice beyond the next one. The next one is for the main thread itself: it would come to it before it
+ * is done, and wait, and nothing would be read side by side.
+ */
 function claimNext(): number | undefined {
-  for (let slice = Atomics.load(state, signals.position) + 1; slice < slices.length; slice++)
+  for (let slice = Atomics.load(state, signals.position) + 2; slice < slices.length; slice++)
     if (Atomics.compareExchange(state, signals.claims + slice, claims.free, claims.helper) === claims.free) return slice
   return undefined
 }

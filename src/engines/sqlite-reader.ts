@@ -30,7 +30,7 @@ export interface SqliteReader {
   close(): void
 }
 
-const rowsPerSlice = 10_000
+const rowsPerSlice = 2_500
 const cacheKilobytes = 16_000
 const mostKeyBytes = 24 * 1024 * 1024
 
