@@ -9,7 +9,7 @@ export function statusPage(content: ConsoleContent): string {
   return page(
     content,
     `<h1>${escapeHtml(content.app)} is up</h1>
-<p>The data is safe. These are the steps of the boot of <time>${escapeHtml(content.startedAt)}</time>.</p>
+<p>The data is safe. These are the steps of the boot of <time datetime="${escapeHtml(content.startedAt)}">${escapeHtml(readableTime(content.startedAt))}</time>.</p>
 ${timeline(content.steps)}
 <p class="quiet">No app command is set, so this page is the app. Set <code>APP_COMMAND</code>, or put a command after
 <code>--</code>, to start your own.</p>`,
@@ -25,6 +25,10 @@ export function failurePage(content: ConsoleContent, failure: BootkeeperError): 
 <dt>Then</dt><dd>Restart the container: the boot begins again from the first step.</dd></dl>
 ${timeline(content.steps)}`,
   )
+}
+
+function readableTime(iso: string): string {
+  return `${iso.slice(0, 10)} ${iso.slice(11, 16)} UTC`
 }
 
 const stateWords = { done: 'done', skipped: 'skipped', failed: 'failed' } as const
@@ -56,7 +60,7 @@ main{max-width:52rem;margin:8vh auto 2rem;padding:2rem;background:var(--card);bo
 h1{margin:0 0 .75rem;font-size:1.6rem;line-height:1.25}.what{font-size:1.05rem}.code{font:600 .85em ui-monospace,monospace;color:var(--bad)}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:.5rem 1.25rem}dt{font-weight:600}dd{margin:0;overflow-wrap:anywhere}
 table{width:100%;border-collapse:collapse;margin:1.5rem 0;font-size:.92rem}caption{text-align:left;font-weight:600;padding:.25rem 0}
-th,td{text-align:left;padding:.4rem .75rem .4rem 0;border-top:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}th{font-weight:600}
+th,td{text-align:left;padding:.4rem .75rem .4rem 0;border-top:1px solid var(--line);vertical-align:top;white-space:nowrap}td:last-child{white-space:normal;overflow-wrap:anywhere}th{font-weight:600}
 .ms{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}.skipped td{color:var(--quiet)}.done td:nth-child(2){color:var(--good)}.failed td:nth-child(2){color:var(--bad);font-weight:600}
 .quiet,footer{color:var(--quiet);font-size:.9rem}footer{max-width:52rem;margin:0 auto 2rem;padding:0 2rem}code{font-family:ui-monospace,monospace;font-size:.92em}
 @media (max-width:40rem){main{margin:0;border:0;border-radius:0;padding:1.25rem}dl{grid-template-columns:1fr}td:nth-child(3),th:nth-child(3){display:none}}
