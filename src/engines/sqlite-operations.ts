@@ -185,10 +185,14 @@ export function signatureOf(path: string): string {
 
 // Kernels before 6.13 stamp writes by the clock's tick, up to 10 ms: two writes in one tick look the same.
 function isSettled(path: string): boolean {
-  const newest = Math.max(
-    ...[path, `${path}-wal`].map((file) => statSync(file, { throwIfNoEntry: false })?.ctimeMs ?? 0),
-  )
+  const newest = Math.max(...[path, `${path}-wal`].map(lastChange))
   return Date.now() - newest > 50
+}
+
+// An empty log is what opening makes.
+function lastChange(file: string): number {
+  const stat = statSync(file, { throwIfNoEntry: false })
+  return stat && stat.size > 0 ? stat.ctimeMs : 0
 }
 
 function openLive(path: string, busyMs: number): Database.Database {

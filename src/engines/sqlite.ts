@@ -134,11 +134,12 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
     const { keepWal } = await work().call('release', { copiedWal }, signal)
     if (!keepWal) await rm(copiedWal, { force: true })
     if (keepWal) await work().call('foldWal', { path: partial }, signal)
-    else await fsyncFile(partial)
-    // Two readings side by side: the one proves the structure, the other is what later readings are compared with.
+    // Two readings side by side: the one proves the structure, the other is what later readings are compared with. The
+    // disk writes meanwhile.
     const [problems, sha256] = await Promise.all([
       work().call('check', { path: partial }, signal),
       sha256OfFile(partial, signal),
+      keepWal ? undefined : fsyncFile(partial),
     ])
     // With a log folded in, the file is another one than was read.
     if (read !== undefined && !keepWal && read !== sha256)
