@@ -91,7 +91,8 @@ export async function runProgram({ command, args, cwd, env, timeoutMs = 600_000 
       // It ended in the same moment.
     }
   }
-  process.once('exit', killGroup)
+  // Before the folder that it works in is removed.
+  process.prependOnceListener('exit', killGroup)
   const timer = setTimeout(() => {
     isTimedOut = true
     killGroup()

@@ -56,7 +56,7 @@ async function runAll(): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'bootkeeper-bench-'))
   process.once('SIGINT', () => process.exit(130))
   process.once('SIGTERM', () => process.exit(143))
-  process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
+  process.once('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 5 }))
 
   const sqlite = versionOf('sqlite3')
   const before = machine(sqlite)

@@ -5,7 +5,6 @@ import { serveOperations } from './child.ts'
 import type { DataModel } from './data-model.ts'
 import type { ExportHeaderInput } from './engines/engine-export.ts'
 import { openExportWriter, verifyExport } from './formats/bootkeeper.ts'
-import { readDataModel } from './prisma/data-model.ts'
 import type { SchemaFile } from './prisma/schema-files.ts'
 
 export interface ExportRequest {
@@ -20,6 +19,7 @@ export interface ExportRequest {
 export const operations = {
   /** The data model that the schema files describe. Needs 100 MB for Prisma's parser, so a child of its own does it. */
   async readModel({ files }: { files: SchemaFile[] }): Promise<DataModel> {
+    const { readDataModel } = await import('./prisma/data-model.ts')
     return await readDataModel(files)
   },
 

@@ -14,6 +14,7 @@ import type { Engine } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
 import type { operations } from './export-child.ts'
 import { copyAtomically, partialPath, writeAtomically } from './files.ts'
+import { exportHeaderSchema } from './formats/bootkeeper-header.ts'
 import { formatBytes, formatCount } from './log.ts'
 import { type BackupFile, commitBackup, newStem, readManifest } from './manifest.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
@@ -92,6 +93,7 @@ export async function exportDatabase(
       },
       signal,
     )
+    exportHeaderSchema.parse(written.header)
     const file: BackupFile = {
       role: 'export',
       name,

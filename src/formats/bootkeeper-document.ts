@@ -1,51 +1,12 @@
 // The document of the export format, version 1: one valid JSON document that is also line-oriented, one row a line.
-// Here are the header’s schema and the marks that divide it; bootkeeper-writer.ts writes it, bootkeeper-verify.ts reads
+// Here are the marks that divide it; bootkeeper-header.ts has its header, bootkeeper-writer.ts writes it, bootkeeper-verify.ts reads
 // it back, docs/reference/export-format.md describes it. A released version is never edited.
 
-import { z } from 'zod'
 import type { Field, Model } from '../data-model.ts'
+import type { ExportHeader } from './bootkeeper-header.ts'
 
 export const formatName = 'bootkeeper'
 export const formatVersion = 1
-
-const count = z.number().int().nonnegative()
-
-const fieldSchema = z.strictObject({
-  name: z.string(),
-  /** A Prisma scalar, `Enum NAME`, or `-> MODEL` for a reference; `[]` behind a list, `?` behind an optional one. */
-  type: z.string(),
-})
-
-const modelSchema = z.strictObject({
-  table: z.string(),
-  fields: z.array(fieldSchema),
-  /** Members that make the row's natural key; empty where references to it are `{"#": value}`. */
-  key: z.array(z.string()),
-  primaryKey: z.array(z.string()),
-  /** Columns that the schema does not know, under `$columns`. */
-  columns: z.array(z.string()).optional(),
-  joinTable: z.literal(true).optional(),
-})
-
-export const exportHeaderSchema = z.strictObject({
-  createdAt: z.iso.datetime(),
-  stem: z.string(),
-  app: z.string().optional(),
-  prismaVersion: z.string(),
-  engine: z.enum(['sqlite', 'postgresql']),
-  fingerprint: z.string(),
-  scope: z.literal('everything'),
-  reason: z.string(),
-  models: z.record(z.string(), modelSchema),
-  notExported: z.strictObject({
-    transient: z.array(z.string()),
-    tables: z.array(z.strictObject({ table: z.string(), rows: count.nullable() })),
-  }),
-})
-
-export type ExportHeader = z.infer<typeof exportHeaderSchema>
-
-export const countsSchema = z.record(z.string(), count)
 
 /** The lines that divide the document. Rows begin with `{"`, so none of these can be taken for a row. */
 export const marks = {
@@ -67,7 +28,7 @@ export function looksLikeExport(beginning: string): boolean {
   return beginning.startsWith(`${marks.open}\n${marks.format}\n`)
 }
 
-export function describeModel(model: Model, extraColumns: string[]): z.infer<typeof modelSchema> {
+export function describeModel(model: Model, extraColumns: string[]): ExportHeader['models'][string] {
   return {
     table: model.table,
     fields: membersOf(model),

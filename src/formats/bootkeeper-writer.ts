@@ -7,7 +7,8 @@ import { createHash } from 'node:crypto'
 import { closeSync, fdatasync, fsyncSync, openSync, writevSync } from 'node:fs'
 import type { Model } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
-import { describeModel, type ExportHeader, exportHeaderSchema, marks } from './bootkeeper-document.ts'
+import { describeModel, marks } from './bootkeeper-document.ts'
+import type { ExportHeader } from './bootkeeper-header.ts'
 
 export interface DocumentStart {
   header: Omit<ExportHeader, 'engine' | 'models' | 'notExported' | 'app'> & { app?: string }
@@ -67,7 +68,7 @@ export function openExportWriter(target: string, mode = 0o600) {
 
 function headerOf({ header, engine, models, extraColumns, notExported }: DocumentStart): ExportHeader {
   const described = models.map((model) => [model.name, describeModel(model, extraColumns.get(model.name) ?? [])])
-  return exportHeaderSchema.parse({ ...header, engine, models: Object.fromEntries(described), notExported })
+  return { ...header, engine, models: Object.fromEntries(described), notExported }
 }
 
 // The disk starts to work while rows are still read; otherwise all of it waits for the one fsync at the end.
