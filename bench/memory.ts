@@ -13,7 +13,7 @@ export interface MemoryWatch {
   end(): MemoryPeak
 }
 
-const everyMs = 40
+const everyMs = 100
 
 /** Of `root` and all below it; without a root, of what this process starts from now on. */
 export function watchMemory({ root }: { root?: number | undefined }): MemoryWatch {
