@@ -1,6 +1,7 @@
 // A second thread that reads slices ahead on a connection of its own, so that a large export uses two cores. The main
-// thread never waits for it to start: it reads every slice that the helper has not claimed. Guarantees: the helper only
-// works where its snapshot is the main thread's (no commit came between), and holds no more than a window of bytes.
+// thread never waits for it to start, and while the next rows are still being read it reads later ones itself.
+// Guarantees: the helper only works where its snapshot is the main thread's (no commit came between), and neither of
+// the two holds more than a window of bytes.
 
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -8,19 +9,20 @@ import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from '
 import Database from 'better-sqlite3'
 import type { DataModel } from '../data-model.ts'
 import { BootkeeperError, type ErrorCode } from '../errors.ts'
-import type { Slice } from './sqlite-reader.ts'
+import type { Page } from './sqlite-pages.ts'
+import type { Slice, SqliteReader } from './sqlite-reader.ts'
 
-/** The shared numbers: see `signals`; the claims on slices follow. */
 export interface HelperTask {
   databasePath: string
   model: DataModel
   slices: Slice[]
+  /** Numbers that both threads see: `signals` says where each is; the claims on the slices follow. */
   shared: SharedArrayBuffer
   port: MessagePort
 }
 
 export type HelperMessage =
-  | { kind: 'rows'; slice: number; lines: Uint8Array; rows: number }
+  | { kind: 'page'; slice: number; page: Page }
   | { kind: 'done'; slice: number }
   | { kind: 'failed'; code: string; message: string }
 
@@ -29,20 +31,86 @@ export const signals = { permission: 0, position: 1, waitingBytes: 2, messages: 
 export const permissions = { notYet: 0, asked: 1, granted: 2, refused: 3 } as const
 export const claims = { free: 0, main: 1, helper: 2 } as const
 
-export interface Helper {
-  /** Whether the helper reads this slice; if not, the caller must. */
-  has(slice: number): boolean
-  take(slice: number, emit: (lines: Uint8Array, rows: number) => void): void
+/** Reads slices by their numbers, each once, from the first to the last. */
+export interface SliceReader {
+  pages(slice: number): Iterable<Page>
   close(): void
 }
 
 // Less is done before the helper has started.
 const worthwhileRows = 100_000
 const patienceMs = 120_000
+const mostHeldBytes = 8 * 1024 * 1024
 
-export function openHelper(source: { databasePath: string; model: DataModel }, slices: Slice[]): Helper | undefined {
-  if (slices.reduce((sum, { rows }) => sum + rows, 0) < worthwhileRows) return undefined
-  const { databasePath, model } = source
+export function openSliceReader(
+  source: { databasePath: string; model: DataModel },
+  reader: SqliteReader,
+  slices: Slice[],
+): SliceReader {
+  const sliceAt = (number: number) => slices[number] as Slice
+  if (slices.reduce((sum, { rows }) => sum + rows, 0) < worthwhileRows)
+    return { pages: (number) => ({ [Symbol.iterator]: () => reader.pages(sliceAt(number)) }), close() {} }
+
+  const helper = startHelper(source, slices)
+  const ahead = new ReadAhead(() => {
+    const number = helper.claimFree()
+    return number === undefined ? undefined : { number, pages: reader.pages(sliceAt(number)) }
+  })
+  return {
+    *pages(number) {
+      helper.moveTo(number)
+      if (ahead.has(number)) yield* ahead.take(number)
+      else if (helper.claim(number)) yield* { [Symbol.iterator]: () => reader.pages(sliceAt(number)) }
+      else yield* helper.take(number, () => ahead.readOne())
+    },
+    close: helper.close,
+  }
+}
+
+/** What the main thread reads while it waits: slices that are not written yet, as far as there is room for them. */
+class ReadAhead {
+  private readonly held = new Map<number, { read: Page[]; rest: Iterator<Page> }>()
+  private heldBytes = 0
+  private current: number | undefined
+
+  constructor(private readonly claimNext: () => { number: number; pages: Iterator<Page> } | undefined) {}
+
+  has(number: number): boolean {
+    return this.held.has(number)
+  }
+
+  /** False where there is nothing to read, or no room. */
+  readOne(): boolean {
+    if (this.heldBytes >= mostHeldBytes) return false
+    if (this.current === undefined) {
+      const next = this.claimNext()
+      if (!next) return false
+      this.current = next.number
+      this.held.set(next.number, { read: [], rest: next.pages })
+    }
+    const slice = this.held.get(this.current) as { read: Page[]; rest: Iterator<Page> }
+    const { done, value } = slice.rest.next()
+    if (done) this.current = undefined
+    else {
+      slice.read.push(value)
+      this.heldBytes += value.lines.length
+    }
+    return true
+  }
+
+  *take(number: number): Generator<Page> {
+    const { read, rest } = this.held.get(number) as { read: Page[]; rest: Iterator<Page> }
+    this.held.delete(number)
+    if (this.current === number) this.current = undefined
+    for (const page of read) {
+      this.heldBytes -= page.lines.length
+      yield page
+    }
+    yield* { [Symbol.iterator]: () => rest }
+  }
+}
+
+function startHelper({ databasePath, model }: { databasePath: string; model: DataModel }, slices: Slice[]) {
   // Tells, by its data_version, whether anyone committed since it was opened.
   const witness = new Database(databasePath, { readonly: true })
   const before = dataVersion(witness)
@@ -54,34 +122,48 @@ export function openHelper(source: { databasePath: string; model: DataModel }, s
   worker.unref()
   worker.on('error', () => Atomics.store(state, signals.permission, permissions.refused))
 
+  const set = (place: number, value: number) => {
+    Atomics.store(state, place, value)
+    Atomics.notify(state, place)
+  }
   const grant = () => {
     if (Atomics.load(state, signals.permission) !== permissions.asked) return
-    const permission = dataVersion(witness) === before ? permissions.granted : permissions.refused
-    Atomics.store(state, signals.permission, permission)
-    Atomics.notify(state, signals.permission)
+    set(signals.permission, dataVersion(witness) === before ? permissions.granted : permissions.refused)
   }
+  const claim = (slice: number) =>
+    Atomics.compareExchange(state, signals.claims + slice, claims.free, claims.main) === claims.free
+
   return {
-    has(slice) {
+    moveTo(slice: number): void {
       grant()
       Atomics.store(state, signals.position, slice)
-      return Atomics.compareExchange(state, signals.claims + slice, claims.free, claims.main) === claims.helper
     },
-    take(slice, emit) {
+    claim,
+    claimFree(): number | undefined {
+      for (let slice = Atomics.load(state, signals.position) + 1; slice < slices.length; slice++)
+        if (claim(slice)) return slice
+      return undefined
+    },
+    /** The pages of a slice that the helper claimed. `meanwhile` does a piece of other work, if there is any. */
+    *take(slice: number, meanwhile: () => boolean): Generator<Page> {
       for (;;) {
-        const message = nextMessage(port, state)
+        const seen = Atomics.load(state, signals.messages)
+        const message = (receiveMessageOnPort(port) as { message: HelperMessage } | undefined)?.message
+        if (!message) {
+          if (!meanwhile()) waitForMessage(state, seen)
+          continue
+        }
         if (message.kind === 'failed') throw new BootkeeperError(message.code as ErrorCode, message.message)
         if (message.kind === 'done') return
         if (message.slice !== slice) throw new Error(`slice ${message.slice} came before slice ${slice}`)
-        emit(message.lines, message.rows)
-        Atomics.sub(state, signals.waitingBytes, message.lines.length)
+        yield message.page
+        Atomics.sub(state, signals.waitingBytes, message.page.lines.length)
         Atomics.notify(state, signals.waitingBytes)
       }
     },
-    close() {
-      Atomics.store(state, signals.permission, permissions.refused)
-      Atomics.notify(state, signals.permission)
-      Atomics.store(state, signals.waitingBytes, 0)
-      Atomics.notify(state, signals.waitingBytes)
+    close(): void {
+      set(signals.permission, permissions.refused)
+      set(signals.waitingBytes, 0)
       void worker.terminate()
       port.close()
       witness.close()
@@ -93,15 +175,10 @@ function dataVersion(witness: Database.Database): unknown {
   return witness.pragma('data_version', { simple: true })
 }
 
-/** Waits without an event loop: the thread that exports is synchronous. */
-function nextMessage(port: MessagePort, state: Int32Array): HelperMessage {
-  for (;;) {
-    const seen = Atomics.load(state, signals.messages)
-    const received = receiveMessageOnPort(port) as { message: HelperMessage } | undefined
-    if (received) return received.message
-    if (Atomics.wait(state, signals.messages, seen, patienceMs) === 'timed-out')
-      throw new BootkeeperError('EXPORT_FAILED', `The second reader gave nothing for ${patienceMs / 1000} seconds.`)
-  }
+/** Without an event loop: the thread that exports is synchronous. */
+function waitForMessage(state: Int32Array, seen: number): void {
+  if (Atomics.wait(state, signals.messages, seen, patienceMs) === 'timed-out')
+    throw new BootkeeperError('EXPORT_FAILED', `The second reader gave nothing for ${patienceMs / 1000} seconds.`)
 }
 
 /** The file beside this one, as source or as built. */

@@ -4,7 +4,7 @@
 import { workerData } from 'node:worker_threads'
 import { asBootkeeperError } from '../errors.ts'
 import { claims, type HelperMessage, type HelperTask, permissions, signals } from './sqlite-export-helper.ts'
-import { openSqliteReader } from './sqlite-reader.ts'
+import { openSqliteReader, type Slice } from './sqlite-reader.ts'
 
 const { databasePath, model, slices, shared, port } = workerData as HelperTask
 const state = new Int32Array(shared)
@@ -17,13 +17,13 @@ function work(): void {
     const reader = openSqliteReader(databasePath, model)
     if (isPermitted()) {
       for (let slice = claimNext(); slice !== undefined; slice = claimNext()) {
-        const number = slice
-        reader.read(slices[number] as (typeof slices)[number], (lines, rows) => {
+        const pages = reader.pages(slices[slice] as Slice)
+        for (let next = pages.next(); !next.done; next = pages.next()) {
           waitForRoom()
-          Atomics.add(state, signals.waitingBytes, lines.length)
-          send({ kind: 'rows', slice: number, lines, rows })
-        })
-        send({ kind: 'done', slice: number })
+          Atomics.add(state, signals.waitingBytes, next.value.lines.length)
+          send({ kind: 'page', slice, page: next.value })
+        }
+        send({ kind: 'done', slice })
       }
     }
     reader.close()
@@ -39,12 +39,9 @@ function isPermitted(): boolean {
   return Atomics.load(state, signals.permission) === permissions.granted
 }
 
-/**
- * The first free slice beyond the next one. The next one is for the main thread itself: it would come to it before it
- * is done, and wait, and nothing would be read side by side.
- */
+/** The first free slice beyond the one that is being written. */
 function claimNext(): number | undefined {
-  for (let slice = Atomics.load(state, signals.position) + 2; slice < slices.length; slice++)
+  for (let slice = Atomics.load(state, signals.position) + 1; slice < slices.length; slice++)
     if (Atomics.compareExchange(state, signals.claims + slice, claims.free, claims.helper) === claims.free) return slice
   return undefined
 }
@@ -59,7 +56,7 @@ function waitForRoom(): void {
 
 function send(message: HelperMessage): void {
   // The bytes are handed over, not copied.
-  const own = message.kind === 'rows' ? message.lines.buffer : undefined
+  const own = message.kind === 'page' ? message.page.lines.buffer : undefined
   port.postMessage(message, own instanceof ArrayBuffer && own.byteLength > 0 ? [own] : [])
   Atomics.add(state, signals.messages, 1)
   Atomics.notify(state, signals.messages)

@@ -4,7 +4,7 @@
 
 import { BootkeeperError } from '../errors.ts'
 import { type EngineExportOptions, exportedModels, type NotExported, type WrittenExport } from './engine-export.ts'
-import { openHelper } from './sqlite-export-helper.ts'
+import { openSliceReader } from './sqlite-export-helper.ts'
 import { openSqliteReader, type SqliteReader } from './sqlite-reader.ts'
 import { countRows } from './sqlite-tables.ts'
 
@@ -17,7 +17,7 @@ export function exportSqlite(options: SqliteExportOptions): WrittenExport {
   const reader = openSqliteReader(options.databasePath, options.model)
   try {
     const slices = models.flatMap((model) => reader.slices(model))
-    const helper = openHelper(options, slices)
+    const sliceReader = openSliceReader(options, reader, slices)
     const writer = options.openWriter(options.target)
     try {
       writer.start({
@@ -32,12 +32,10 @@ export function exportSqlite(options: SqliteExportOptions): WrittenExport {
         let rows = 0
         writer.startModel(name)
         for (let slice = slices[position]; slice?.model === name; slice = slices[++position]) {
-          const take = (lines: Uint8Array, count: number) => {
-            writer.rows(lines, count)
-            rows += count
+          for (const page of sliceReader.pages(position)) {
+            writer.rows(page.lines, page.rows)
+            rows += page.rows
           }
-          if (helper?.has(position)) helper.take(position, take)
-          else reader.read(slice, take)
           options.onProgress?.({ model: name, rows })
         }
         requireAll(reader, options, name, rows)
@@ -47,7 +45,7 @@ export function exportSqlite(options: SqliteExportOptions): WrittenExport {
       writer.abort()
       throw error
     } finally {
-      helper?.close()
+      sliceReader.close()
     }
   } finally {
     reader.close()

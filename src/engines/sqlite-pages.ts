@@ -20,13 +20,17 @@ export interface PageSource {
   bytes: string[]
 }
 
-export type Emit = (lines: Buffer, rows: number) => void
+/** Rows as ExportWriter.rows wants them. */
+export interface Page {
+  lines: Uint8Array
+  rows: number
+}
 
 // More rows a page are no faster: at 500 the cost of a call is gone.
 const rowsPerPage = 500
 const bytesPerPage = 4 * 1024 * 1024
 
-interface Page {
+interface PageRow {
   rows: bigint
   last?: bigint
   lines: Buffer
@@ -50,12 +54,13 @@ export function rowidPages(database: Database.Database, source: PageSource) {
     pages.set(name, page)
     return page
   }
-  return (from: bigint, to: bigint, emit: Emit) => {
+  return function* (from: bigint, to: bigint): Generator<Page> {
     let limit = limitFor(widest(from, to))
     for (let start = from; start <= to; ) {
-      const { rows, last, lines } = attempt(source, limit, (most, line) => pageOf(most, line).get(start, to) as Page)
+      const read = (most: number, line: string) => pageOf(most, line).get(start, to) as PageRow
+      const { rows, last, lines } = attempt(source, limit, read)
       if (rows === 0n || last === undefined) return
-      emit(lines, Number(rows))
+      yield { lines, rows: Number(rows) }
       limit = Math.min(limit, limitFor(lines.length / Number(rows)))
       start = last + 1n
     }
@@ -81,13 +86,13 @@ export function keyPages(database: Database.Database, source: PageSource) {
     next: { last: last(compare('>')), upTo: page(`${compare('>')} AND ${compare('<=')}`), rest: page(compare('>')) },
   }
   const widest = widestRow(database, source, 'true')
-  return (emit: Emit) => {
+  return function* (): Generator<Page> {
     const limit = limitFor(widest())
     for (let start: unknown[] | undefined = []; start; ) {
       const { last, upTo, rest } = start.length === 0 ? statements.first : statements.next
       const end = last.get(...start, limit - 1) as unknown[] | undefined
-      const { rows, lines } = (end ? upTo.get(...start, ...end) : rest.get(...start)) as Page
-      if (rows > 0n) emit(lines, Number(rows))
+      const { rows, lines } = (end ? upTo.get(...start, ...end) : rest.get(...start)) as PageRow
+      if (rows > 0n) yield { lines, rows: Number(rows) }
       start = end
     }
   }
@@ -116,9 +121,9 @@ function limitFor(rowBytes: unknown): number {
 function attempt(
   source: PageSource,
   limit: number,
-  read: (limit: number, line: string) => Page,
+  read: (limit: number, line: string) => PageRow,
   line = source.line,
-): Page {
+): PageRow {
   try {
     return read(limit, line)
   } catch (error) {

@@ -7,7 +7,7 @@ import type { DataModel, Model } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
 import { refusedValue, requireColumns } from './engine-export.ts'
 import { type Join, planRow } from './row-plan.ts'
-import { keyPages, type PageSource, rowidPages } from './sqlite-pages.ts'
+import { keyPages, type Page, type PageSource, rowidPages } from './sqlite-pages.ts'
 import { quoted, sqliteFunctions, sqliteRow } from './sqlite-rows.ts'
 import { isUnique, readTables, type SqliteTableInfo } from './sqlite-tables.ts'
 
@@ -25,8 +25,8 @@ export interface SqliteReader {
   extraColumns(model: Model): string[]
   /** The table in parts of about equal size, in order. */
   slices(model: Model): Slice[]
-  /** Hands out the slice's rows in order; `lines` as ExportWriter.rows wants them. */
-  read(slice: Slice, emit: (lines: Buffer, rows: number) => void): void
+  /** The slice's rows in order. Nothing is read before it is asked for, and nothing is open between two pages. */
+  pages(slice: Slice): Iterator<Page>
   close(): void
 }
 
@@ -42,12 +42,26 @@ export function openSqliteReader(databasePath: string, dataModel: DataModel): Sq
     defineFunctions(database)
     // The first read after BEGIN is the moment that everything is read as of.
     database.exec('BEGIN; SELECT count(*) FROM sqlite_master')
+    requireUtf8(database)
     const tables = readTables(database)
     return new Reader(database, dataModel, tables)
   } catch (error) {
     database.close()
     throw error
   }
+}
+
+/** Text is handed over as the bytes that SQLite holds. */
+function requireUtf8(database: Database.Database): void {
+  const encoding = database.pragma('encoding', { simple: true })
+  if (encoding === 'UTF-8') return
+  throw new BootkeeperError(
+    'EXPORT_FAILED',
+    `The database holds its text as ${encoding}; only UTF-8 can be exported.`,
+    {
+      next: 'Make a UTF-8 database of it: `sqlite3 old.db .dump | sqlite3 new.db`, then use that one.',
+    },
+  )
 }
 
 function defineFunctions(database: Database.Database): void {
@@ -63,7 +77,7 @@ class Reader implements SqliteReader {
   private readonly models: Map<string, Model>
   private keyBytes = 0
   private readonly keyTables = new Map<string, string>()
-  private prepared: { model: string; read: SqliteReader['read'] } | undefined
+  private readonly prepared = new Map<string, SqliteReader['pages']>()
 
   constructor(
     readonly database: Database.Database,
@@ -93,7 +107,9 @@ class Reader implements SqliteReader {
       ]
     const bounds = this.database
       .prepare(
-        `SELECT (SELECT count(*) FROM ${name}) AS rows, min(${rowid}) AS first, max(${rowid}) AS last FROM ${name}`,
+        // Each on its own: min and max in one SELECT read the whole table.
+        `SELECT (SELECT count(*) FROM ${name}) AS rows, (SELECT min(${rowid}) FROM ${name}) AS first,
+          (SELECT max(${rowid}) FROM ${name}) AS last`,
       )
       .safeIntegers()
       .get() as { rows: bigint; first: bigint | null; last: bigint | null }
@@ -112,9 +128,12 @@ class Reader implements SqliteReader {
     return slices
   }
 
-  read(slice: Slice, emit: (lines: Buffer, rows: number) => void): void {
-    if (this.prepared?.model !== slice.model) this.prepared = { model: slice.model, read: this.prepare(slice.model) }
-    this.prepared.read(slice, emit)
+  pages(slice: Slice): Iterator<Page> {
+    const known = this.prepared.get(slice.model)
+    if (known) return known(slice)
+    const pages = this.prepare(slice.model)
+    this.prepared.set(slice.model, pages)
+    return pages(slice)
   }
 
   private table(model: Model): SqliteTableInfo {
@@ -126,7 +145,7 @@ class Reader implements SqliteReader {
     return table as SqliteTableInfo
   }
 
-  private prepare(modelName: string): SqliteReader['read'] {
+  private prepare(modelName: string): SqliteReader['pages'] {
     const model = this.models.get(modelName) as Model
     const table = this.table(model)
     const { line, from } = this.rowOf(model, table, false)
@@ -146,10 +165,10 @@ class Reader implements SqliteReader {
     }
     if (!rowidColumn) {
       const pages = keyPages(this.database, source)
-      return (_, emit) => pages(emit)
+      return () => pages()
     }
     const pages = rowidPages(this.database, source)
-    return ({ from: first, to: last }, emit) => pages(first ?? 0n, last ?? 0n, emit)
+    return ({ from: first, to: last }) => pages(first ?? 0n, last ?? 0n)
   }
 
   /** What can be long. Asking every column of every row would cost a tenth of the whole export. */
@@ -203,8 +222,9 @@ class Reader implements SqliteReader {
     if (this.keyBytes + bytes > mostKeyBytes) return undefined
     this.keyBytes += bytes
     const name = `temp.bootkeeper_keys_${this.keyTables.size}`
+    // Without an ORDER BY: with it SQLite reads the whole rows, where an index has all that is wanted.
     this.database.exec(`CREATE TABLE ${name} (${[`${quoted(id)} INTEGER PRIMARY KEY`, ...columns.map(quoted)].join(',')});
-      INSERT INTO ${name} SELECT ${[id, ...columns].map(quoted).join(',')} FROM ${quoted(target.name)} ORDER BY ${quoted(id)}`)
+      INSERT INTO ${name} SELECT ${[id, ...columns].map(quoted).join(',')} FROM ${quoted(target.name)}`)
     this.keyTables.set(cacheName, name)
     return name
   }

@@ -1,13 +1,16 @@
 // The export of SQLite: what the database holds is what the export says, when decoded.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 import { makeDatabase } from '../../bench/make-database.ts'
+import { startChild } from '../../src/child.ts'
 import { exportSqlite } from '../../src/engines/sqlite-export.ts'
+import type { operations } from '../../src/export-child.ts'
 import { openExportWriter, verifyExport } from '../../src/formats/bootkeeper.ts'
 import { readDataModel } from '../../src/prisma/data-model.ts'
 import { seed } from '../random.ts'
@@ -40,6 +43,20 @@ async function exportOf(schema: string, databasePath: string) {
   const verified = await verifyExport(target)
   expect(verified).toMatchObject(written)
   return { ...readExport(target), target, written }
+}
+
+/** As a boot does it: by the built child, whose second reader starts in time to take part. */
+async function exportBuilt(schema: string, databasePath: string) {
+  const model = await readDataModel([{ path: 'schema.prisma', content: schema }])
+  const target = join(directory, `${++made}.json`)
+  const built = new URL('../../dist/src/export.js', import.meta.url).href
+  const child = startChild<typeof operations>('./export-child', built)
+  try {
+    const written = await child.call('write', { engine: 'sqlite', database: databasePath, model, header, target })
+    return { ...readExport(target), written }
+  } finally {
+    await child.kill()
+  }
 }
 
 const datasource = 'datasource db {\n  provider = "sqlite"\n}\n'
@@ -76,6 +93,17 @@ async function rowsOf(rows: Record<string, unknown>[]) {
   })
   return data.Row ?? []
 }
+
+/** Each commit writes one number into rows all over the database. */
+const markWriter = `
+  const database = new (require('better-sqlite3'))(process.argv[1])
+  const ids = Array.from({ length: 200 }, (_, index) => (index + 1) * 1000)
+  const profile = database.prepare('UPDATE "User" SET "movieProfile" = ? WHERE "id" % 10 = 0')
+  const added = database.prepare('UPDATE "UserMedia" SET "addedAt" = ? WHERE "id" IN (' + ids + ')')
+  for (let mark = 1; ; mark++) database.transaction(() => [profile, added].map((each) => each.run('mark ' + mark)))()
+`
+
+const bundledSchema = readFileSync(new URL('../../prisma/schema.prisma', import.meta.url), 'utf8')
 
 describe('references', () => {
   test('rows name other rows by natural key, through maps, cycles, self relations and many-to-many', async () => {
@@ -301,12 +329,8 @@ ${names.map((name) => `  ${name} Int?`).join('\n')}
     )
     const ids = database.prepare('SELECT id FROM "UserMedia" ORDER BY id').pluck().all()
     database.close()
-    const schema = (await import('node:fs')).readFileSync(
-      new URL('../../prisma/schema.prisma', import.meta.url),
-      'utf8',
-    )
-    const first = await exportOf(schema, path)
-    const second = await exportOf(schema, path)
+    const first = await exportOf(bundledSchema, path)
+    const second = await exportBuilt(bundledSchema, path)
     expect(first.data.UserMedia?.map(({ id }) => id)).toEqual(ids)
     expect(first.data.User?.at(-1)).toMatchObject({
       id: { $sqlite: 'integer', value: '9223372036854775807' },
@@ -314,4 +338,32 @@ ${names.map((name) => `  ${name} Int?`).join('\n')}
     })
     expect(first.written.sha256).toBe(second.written.sha256)
   }, 60_000)
+
+  test('a writer that commits all the time: an export is of one moment, whoever reads it', async () => {
+    const path = join(directory, 'busy.db')
+    makeDatabase(path, 200_000)
+    const writer = spawn(process.execPath, ['-e', markWriter, path], { stdio: 'inherit' })
+    try {
+      const seen = new Set<unknown>()
+      for (const until = Date.now() + 30_000; seen.size < 4 && Date.now() < until; ) {
+        const { data } = await exportBuilt(bundledSchema, path)
+        const marks = new Set([
+          ...(data.User ?? []).filter(({ id }) => Number(id) % 10 === 0).map(({ movieProfile }) => movieProfile),
+          ...(data.UserMedia ?? []).filter(({ id }) => Number(id) % 1000 === 0).map(({ addedAt }) => addedAt),
+        ])
+        if ([...marks].every((mark) => String(mark).startsWith('mark'))) {
+          expect(marks.size).toBe(1)
+          seen.add([...marks][0])
+        } else expect(seen.size).toBe(0)
+      }
+      expect(seen.size).toBe(4)
+    } finally {
+      writer.kill('SIGKILL')
+    }
+  }, 60_000)
+
+  test('a database in UTF-16 is refused', async () => {
+    const fill = (database: Database.Database) => database.exec(`PRAGMA encoding = 'UTF-16le'; ${scalarTable}`)
+    await expect(exported(scalars, fill)).rejects.toMatchObject({ code: 'EXPORT_FAILED' })
+  })
 })
