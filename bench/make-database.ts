@@ -37,6 +37,9 @@ export function makeDatabase(path: string, rows: number): MadeDatabase {
   return { users, media, userMedia: rows }
 }
 
+/** The bundled schema's DDL, as `prisma db push` makes it. */
+export const schemaSql = () => `${tables}\n${indexes}`
+
 function insertSettings(database: Database.Database): void {
   database
     .prepare(`INSERT INTO "SystemConfig" ("id", "jellyfinUrl", "tmdbApiKey", "isConfigured", "createdAt", "updatedAt")

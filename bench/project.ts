@@ -79,7 +79,7 @@ export async function generateClient({ dir }: Project): Promise<void> {
 }
 
 // The same offline engine as ours: without one the CLI would look for a download.
-const usualEnv = {
+export const usualEnv = {
   PRISMA_SCHEMA_ENGINE_BINARY: join(root, 'bin', 'schema-engine.js'),
   npm_config_update_notifier: 'false',
   npm_config_offline: 'true',

@@ -10,6 +10,7 @@ import { formatBytes } from '../src/log.ts'
 import { measureBoot } from './boot.ts'
 import { measureCopy } from './copy.ts'
 import { measureExport } from './export.ts'
+import { measureImport } from './import.ts'
 import { type LoopResult, measureLoop, showLoop } from './loop.ts'
 import { makeDatabase } from './make-database.ts'
 import { versionOf } from './measure.ts'
@@ -19,18 +20,19 @@ import { type Comparison, formatRows, showComparison } from './results.ts'
 const help = `Measures Bootkeeper beside the usual tools: npm run bench -- [options]
 
   --rows LIST   rows of UserMedia, such as 0,10000,100000  (else: what each part is about)
-  --only LIST   of boot, copy, export, loop
+  --only LIST   of boot, copy, export, import, loop
   --pairs N     rounds of each comparison  (else 5, and 3 for boots on a million rows)
   --json FILE   write the results as JSON too
   --patience N  seconds that each round waits for other programs to leave the machine alone  (else 0)
   --keep DIR    keep the generated databases there, and use those that it has
 `
 
-const parts = ['boot', 'copy', 'export', 'loop'] as const
+const parts = ['boot', 'copy', 'export', 'import', 'loop'] as const
 const usualRows = {
   boot: [0, 10_000, 100_000, 1_000_000],
   copy: [100_000, 1_000_000],
   export: [100_000, 1_000_000],
+  import: [30_000, 1_000_000],
   loop: [1_000_000],
 }
 
@@ -79,7 +81,9 @@ async function runAll(): Promise<void> {
       const measured =
         part === 'boot'
           ? await measureBoot(database, rows, turns)
-          : [await (part === 'copy' ? measureCopy : measureExport)(database, rows, turns, sqlite !== undefined)]
+          : part === 'import'
+            ? await measureImport(database, rows, turns, sqlite !== undefined)
+            : [await (part === 'copy' ? measureCopy : measureExport)(database, rows, turns, sqlite !== undefined)]
       comparisons.push(...measured)
       for (const one of measured) print(`\n${showComparison(one)}`)
     }

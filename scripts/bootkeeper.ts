@@ -7,8 +7,11 @@ const commands: Record<string, { summary: string; load: () => Promise<{ default:
   backup: { summary: 'take a backup now', load: () => import('./backup.ts') },
   list: { summary: 'show the backups', load: () => import('./list.ts') },
   verify: { summary: 'read backups back and compare their checksums', load: () => import('./verify.ts') },
-  restore: { summary: 'put the copy of a backup back', load: () => import('./restore.ts') },
+  restore: { summary: 'put a backup back', load: () => import('./restore.ts') },
   export: { summary: 'write the data as JSON', load: () => import('./export.ts') },
+  import: { summary: 'read a file of any known format into the database', load: () => import('./import.ts') },
+  inspect: { summary: 'say what a file is', load: () => import('./inspect.ts') },
+  diff: { summary: 'compare a backup with the database, or two backups', load: () => import('./diff.ts') },
   generate: { summary: 'run prisma generate, offline', load: () => import('./generate.ts') },
   health: { summary: 'exit 0 when the app is up (for HEALTHCHECK)', load: () => import('./health.ts') },
 }

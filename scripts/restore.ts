@@ -1,33 +1,50 @@
-// db:restore: puts the copy of a backup back; a dry run unless --apply.
-// Guarantees: never beside a running app: it takes the same lock as a boot.
+// db:restore: puts a backup back, its copy or its export; a dry run unless --apply.
+// Guarantees: a copy is never swapped in beside a running app: it takes the same lock as a boot. An export goes in by
+// one transaction, also while the app runs.
 
+import { existsSync } from 'node:fs'
 import { copyOf } from '../src/backup.ts'
 import { command } from '../src/command-hint.ts'
+import { readConfig } from '../src/config.ts'
+import { exportPath } from '../src/import.ts'
 import { takeLock } from '../src/lock.ts'
 import { formatBytes } from '../src/log.ts'
+import { readManifest } from '../src/manifest.ts'
 import { applyRestore, planRestore } from '../src/restore.ts'
+import importFile from './import.ts'
 import { withOps } from './open-ops.ts'
 import { readWords } from './run-command.ts'
 
 const help = `
-Puts the copy of a backup back in the place of the database. Says what it would do; does it with --apply.
-The present database is backed up first, or, where it is damaged, set aside. Stop the app before.
+Puts a backup back in the place of the database: its copy, or where it has none its export. Says what it would do;
+does it with --apply. The present database is backed up first, or, where it is damaged, set aside.
+Stop the app before a copy is put back. An export can be put back while the app runs.
 
   npm run db:restore -- backup_2026-11-20T10-30-00Z
   npm run db:restore -- backup_2026-11-20T10-30-00Z --apply
+  npm run db:restore -- backup_2026-11-20T10-30-00Z --export --apply
+  npm run db:restore -- /mnt/nas/backup_latest.json --apply
 
-  --apply   do it
-  --json    print one object
+  --export   put the export back, though there is a copy
+  --apply    do it
+  --json     print one object
 `
 
 export default async function restore(words: string[]): Promise<number> {
-  const parsed = readWords(words, help, { apply: { type: 'boolean' }, json: { type: 'boolean' } }, { min: 1, max: 1 })
+  const parsed = readWords(
+    words,
+    help,
+    { export: { type: 'boolean' }, apply: { type: 'boolean' }, json: { type: 'boolean' } },
+    { min: 1, max: 1 },
+  )
   if (!parsed) return 0
   const { apply = false, json = false } = parsed.values
+  const name = parsed.positionals[0]!
+  if (parsed.values.export || existsSync(name) || !(await hasCopy(name))) return await restoreExport(name, apply, json)
   return await withOps(async ({ config, engine, origin }) => {
     const lock = apply ? await takeLock(config.stateDir, 'a restore', { waitMs: 2_000 }) : undefined
     try {
-      const plan = await planRestore(config, engine, parsed.positionals[0]!)
+      const plan = await planRestore(config, engine, name)
       const { stem, createdAt } = plan.manifest
       const result = apply ? await applyRestore(config, engine, plan, origin) : undefined
       if (json) process.stdout.write(`${JSON.stringify({ id: stem, applied: apply, ...result })}\n`)
@@ -49,4 +66,16 @@ export default async function restore(words: string[]): Promise<number> {
       lock?.release()
     }
   })
+}
+
+/** False also for a name that is none, so that the error speaks of exports, which every backup should have. */
+async function hasCopy(name: string): Promise<boolean> {
+  const { backupsDir } = readConfig()
+  const stem = name.replace(/\.(manifest\.json|json|db|dump)$/, '')
+  return copyOf(await readManifest(backupsDir, stem)) !== undefined
+}
+
+async function restoreExport(name: string, apply: boolean, json: boolean): Promise<number> {
+  const path = await exportPath(readConfig(), name)
+  return await importFile([path, '--mode', 'replace', ...(apply ? ['--apply'] : []), ...(json ? ['--json'] : [])])
 }

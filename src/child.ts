@@ -22,13 +22,19 @@ export interface Child<Ops extends Operations> {
 }
 
 interface Reply {
+  /** 0: no answer, but `progress` of what is under way. */
   id: number
+  progress?: number
   result?: unknown
   error?: { message: string; code?: string; bootkeeper?: boolean; next?: string }
 }
 
 /** `module` is relative to `base` (an import.meta.url), without its ending: .ts in a checkout, .js when built. */
-export function startChild<Ops extends Operations>(module: string, base: string): Child<Ops> {
+export function startChild<Ops extends Operations>(
+  module: string,
+  base: string,
+  onProgress?: (done: number) => void,
+): Child<Ops> {
   const isSource = base.endsWith('.ts')
   const file = fileURLToPath(new URL(`${module}${isSource ? '.ts' : '.js'}`, base))
   const tsx = () => pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href
@@ -48,7 +54,11 @@ export function startChild<Ops extends Operations>(module: string, base: string)
     })
     child.once('error', () => resolve())
   })
-  child.on('message', ({ id, result, error }: Reply) => {
+  child.on('message', ({ id, result, error, progress }: Reply) => {
+    if (progress !== undefined) {
+      onProgress?.(progress)
+      return
+    }
     const call = waiting.get(id)
     waiting.delete(id)
     if (error) call?.reject(revive(error))
@@ -83,6 +93,11 @@ export function startChild<Ops extends Operations>(module: string, base: string)
     },
     kill,
   }
+}
+
+/** The child's side: how far it is, in whatever it counts. */
+export function reportProgress(done: number): void {
+  process.send?.({ id: 0, progress: done } satisfies Reply)
 }
 
 /** The child's side: answers each call with what the operation of that name gives. */

@@ -3,7 +3,10 @@
 
 import { hasScript } from './app-identity.ts'
 
-export function command(name: 'backup' | 'list' | 'restore' | 'export' | 'verify', ...words: string[]): string {
+export function command(
+  name: 'backup' | 'list' | 'restore' | 'export' | 'verify' | 'import',
+  ...words: string[]
+): string {
   const script = `db:${name}`
   const tail = words.join(' ')
   if (hasScript(process.cwd(), script)) return tail ? `npm run ${script} -- ${tail}` : `npm run ${script}`

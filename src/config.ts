@@ -66,6 +66,10 @@ export const settingsSchema = z.object({
     .describe(
       'How many backups made by boots are kept. The pinned one, and those you made yourself, are never counted.',
     ),
+  IMPORT_FORMATS: z
+    .string()
+    .optional()
+    .describe('A module of the app that exports `formats` and `resolveTitle` for the import.'),
   SCHEMA_ENGINE: z
     .enum(['wasm', 'native'], 'wasm or native')
     .default('wasm')
@@ -107,6 +111,7 @@ export interface Config {
   lockWaitMs: number
   busyWaitMs: number
   keepBootBackups: number
+  importFormats: string | undefined
   nativeEngine: boolean
   host: string
   port: number
@@ -152,6 +157,7 @@ export function readConfig(words: string[] = [], env: NodeJS.ProcessEnv = proces
     lockWaitMs: set.LOCK_WAIT_SECONDS * 1000,
     busyWaitMs: set.BUSY_WAIT_SECONDS * 1000,
     keepBootBackups: set.KEEP_BOOT_BACKUPS,
+    importFormats: set.IMPORT_FORMATS,
     nativeEngine: set.SCHEMA_ENGINE === 'native',
     host: set.HOST,
     port: set.PORT,

@@ -130,6 +130,49 @@ export const errorTable = {
     safe: 'The raw copy of the database is there; the last good export was kept.',
     next: 'Correct the value in the named row, then run `npx bootkeeper export`.',
   },
+  FORMAT_UNKNOWN: {
+    exitCode: 65,
+    meaning: 'The file has none of the formats that the import knows, or is of a newer version.',
+    safe: untouched,
+    next: 'docs/reference/import-formats.md shows what each format looks like.',
+  },
+  IMPORT_INVALID: {
+    exitCode: 65,
+    meaning: 'A file was recognised, but something in it is not what its format says.',
+    safe: unchanged,
+    next: 'Correct the named place in the file, or import another file.',
+  },
+  IMPORT_OTHER_APP: {
+    exitCode: 65,
+    meaning: 'The file is sound, but the schema has no place for any of it.',
+    safe: unchanged,
+    next: 'Check that the file belongs to this app, and that PRISMA_SCHEMA is the right one.',
+  },
+  IMPORT_CONFLICT: {
+    exitCode: 65,
+    meaning:
+      'The rows of the file and those of the database cannot be together: a unique value twice, a broken reference.',
+    safe: unchanged,
+    next: 'Change the named rows in the file or in the database, then import again.',
+  },
+  IMPORT_INCOMPLETE: {
+    exitCode: 65,
+    meaning: 'With --strict: some rows of the file could not be imported.',
+    safe: unchanged,
+    next: 'Import without --strict to leave these rows out, or correct the file.',
+  },
+  NOT_YET: {
+    exitCode: 69,
+    meaning: 'This is not possible with this kind of database yet.',
+    safe: untouched,
+    next: 'docs/decisions.md says what is missing.',
+  },
+  USER_NEEDED: {
+    exitCode: 64,
+    meaning: 'The file does not say whose data it is.',
+    safe: untouched,
+    next: 'Name the user with --user NAME.',
+  },
   BACKUP_NOT_FOUND: {
     exitCode: 65,
     meaning: 'No backup has that name.',

@@ -71,7 +71,7 @@ export async function exportDatabase(
   const stem = intoStem ?? (await newStem(config.backupsDir))
   const name = `${stem}.json`
   const partial = partialPath(join(config.backupsDir, name))
-  const model = await dataModel(config, schema, origin.prisma, signal)
+  const model = await readDataModelCached(config, schema, origin.prisma, signal)
   const child = startChild<typeof operations>('./export-child', import.meta.url)
   try {
     const written = await child.call(
@@ -118,11 +118,11 @@ export async function exportDatabase(
 }
 
 /** Read from the schema once, then from a file beside the state: Prisma's parser takes longer than a small export. */
-async function dataModel(
+export async function readDataModelCached(
   config: Config,
   { files }: SchemaSet,
   prisma: string,
-  signal: AbortSignal | undefined,
+  signal?: AbortSignal,
 ): Promise<DataModel> {
   const cache = join(config.stateDir, 'data-model.json')
   const key = createHash('sha256')

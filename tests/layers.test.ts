@@ -10,12 +10,24 @@ import { root } from './harness.ts'
 /** A file without its ending, or a folder. */
 const layers: Record<1 | 2 | 3 | 4, string[]> = {
   1: ['start', 'scripts/', 'src/console/'],
-  2: ['boot', 'supervise', 'prepare', 'backup', 'restore', 'schema', 'client', 'export', 'export-child'].map(inSrc),
+  2: [
+    'boot',
+    'supervise',
+    'prepare',
+    'backup',
+    'restore',
+    'schema',
+    'client',
+    'export',
+    'export-child',
+    'import',
+    'import-child',
+  ].map(inSrc),
   3: [
     ...['prisma/', 'engines/', 'formats/', 'stores/'],
-    ...['manifest', 'state', 'timeline', 'data-loss', 'app-identity', 'command-hint'],
+    ...['manifest', 'state', 'timeline', 'data-loss', 'app-identity', 'command-hint', 'compression'],
   ].map(inSrc),
-  4: ['config', 'errors', 'log', 'files', 'lock', 'child', 'signals', 'data-model'].map(inSrc),
+  4: ['config', 'errors', 'log', 'files', 'lock', 'child', 'signals', 'data-model', 'import-source'].map(inSrc),
 }
 
 /** Imports that go upwards all the same, and why. */
@@ -27,7 +39,8 @@ const upwards: Record<string, string> = {
 /** Imports from one folder of layer 3 into another, and why. */
 const sideways: Record<string, string> = {}
 
-const environmentReaders = ['src/config.ts', 'src/log.ts', /^src\/prisma\//]
+// import-child.ts sets SQLITE_TMPDIR, which SQLite takes from the environment and from nowhere else.
+const environmentReaders = ['src/config.ts', 'src/log.ts', 'src/import-child.ts', /^src\/prisma\//]
 
 interface Import {
   from: string

@@ -6,7 +6,7 @@ import { quoted } from './sqlite-rows.ts'
 
 export interface SqliteTableInfo {
   name: string
-  columns: { name: string; isGenerated: boolean; isText: boolean }[]
+  columns: { name: string; type: string; isGenerated: boolean; isText: boolean }[]
   /** A name for the row id that no column hides; undefined in a WITHOUT ROWID table. */
   rowid?: string
   /** Columns of the primary key, in its order. */
@@ -42,6 +42,7 @@ function tableInfo(database: Database.Database, name: string, withoutRowid: bool
       // SQLite's own rule for the affinity TEXT: https://sqlite.org/datatype3.html#determination_of_column_affinity
       .map((each) => ({
         name: each.name,
+        type: each.type,
         isGenerated: each.hidden > 0,
         isText: !/INT/i.test(each.type) && /CHAR|CLOB|TEXT/i.test(each.type),
       })),

@@ -8,6 +8,9 @@ import type { ExportHeader } from './bootkeeper-header.ts'
 export const formatName = 'bootkeeper'
 export const formatVersion = 1
 
+/** A row that is longer is not exported, so that whoever reads one can hold it. */
+export const longestRowBytes = 128 * 1024 * 1024
+
 /** The lines that divide the document. Rows begin with `{"`, so none of these can be taken for a row. */
 export const marks = {
   open: '{',
@@ -40,14 +43,17 @@ export function describeModel(model: Model, extraColumns: string[]): ExportHeade
 }
 
 /** In the order in which the rows have them: a reference where the first field of its foreign key would be. */
-function membersOf(model: Model): { name: string; type: string }[] {
-  const members: { name: string; type: string }[] = []
+function membersOf(model: Model): ExportHeader['models'][string]['fields'] {
+  const members: ExportHeader['models'][string]['fields'] = []
+  const columnOf = (name: string) => model.fields.find((field) => field.name === name)?.column ?? name
   const written = new Set<string>()
   for (const field of model.fields) {
     const relations = model.relations.filter(({ from }) => from.includes(field.name))
-    if (relations.length === 0) members.push({ name: field.name, type: typeOf(field) })
-    for (const { name, target, isRequired } of relations) {
-      if (!written.has(name)) members.push({ name, type: `-> ${target}${isRequired ? '' : '?'}` })
+    const renamed = field.column === field.name ? {} : { column: field.column }
+    if (relations.length === 0) members.push({ name: field.name, type: typeOf(field), ...renamed })
+    for (const { name, target, isRequired, from } of relations) {
+      const type = `-> ${target}${isRequired ? '' : '?'}`
+      if (!written.has(name)) members.push({ name, type, columns: from.map(columnOf) })
       written.add(name)
     }
   }

@@ -3,6 +3,7 @@
 // file for what it says parses it with this. A released version is never edited.
 
 import { z } from 'zod'
+import { formatName, formatVersion } from './bootkeeper-document.ts'
 
 const count = z.number().int().nonnegative()
 
@@ -10,6 +11,10 @@ const fieldSchema = z.strictObject({
   name: z.string(),
   /** A Prisma scalar, `Enum NAME`, or `-> MODEL` for a reference; `[]` behind a list, `?` behind an optional one. */
   type: z.string(),
+  /** Where it differs from the name (@map). */
+  column: z.string().optional(),
+  /** Of a reference: the columns of its foreign key. */
+  columns: z.array(z.string()).optional(),
 })
 
 const modelSchema = z.strictObject({
@@ -38,5 +43,17 @@ export const exportHeaderSchema = z.strictObject({
     tables: z.array(z.strictObject({ table: z.string(), rows: count.nullable() })),
   }),
 })
+
+/** The whole document, for readers in other languages: docs/reference/export-format.schema.json is made of it. */
+export const exportDocumentSchema = z
+  .strictObject({
+    format: z.literal(formatName),
+    version: z.literal(formatVersion),
+    header: exportHeaderSchema,
+    data: z.record(z.string(), z.array(z.record(z.string(), z.json()))),
+    counts: z.record(z.string(), count),
+    sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  })
+  .describe('An export of Bootkeeper, version 1. See export-format.md for what the values mean.')
 
 export type ExportHeader = z.infer<typeof exportHeaderSchema>

@@ -7,7 +7,7 @@ import { createHash } from 'node:crypto'
 import { closeSync, fdatasync, fsyncSync, openSync, writevSync } from 'node:fs'
 import type { Model } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
-import { describeModel, marks } from './bootkeeper-document.ts'
+import { describeModel, longestRowBytes, marks } from './bootkeeper-document.ts'
 import type { ExportHeader } from './bootkeeper-header.ts'
 
 export interface DocumentStart {
@@ -51,6 +51,7 @@ export function openExportWriter(target: string, mode = 0o600) {
     },
     rows(lines: Uint8Array, count: number): void {
       const name = current as string
+      if (lines.length > longestRowBytes) requireShortRows(lines, name)
       if (!isUtf8(lines)) throw refuseText(lines, models.find((model) => model.name === name) as Model)
       file.write(counts[name] === 0 ? '' : ',\n', lines)
       counts[name] = (counts[name] ?? 0) + count
@@ -141,6 +142,21 @@ function backgroundFlusher(target: string) {
       hasEnded = true
       closeWhenIdle()
     },
+  }
+}
+
+function requireShortRows(lines: Uint8Array, model: string): void {
+  const bytes = Buffer.from(lines.buffer, lines.byteOffset, lines.byteLength)
+  for (let start = 0; start < bytes.length; ) {
+    const newline = bytes.indexOf(10, start)
+    const end = newline < 0 ? bytes.length : newline
+    if (end - start > longestRowBytes)
+      throw new BootkeeperError(
+        'VALUE_NOT_EXPORTABLE',
+        `${model} has a row of ${Math.ceil((end - start) / 1024 / 1024)} MB as JSON; ${longestRowBytes / 1024 / 1024} MB is the most: ${bytes.toString('utf8', start, start + 200)}…`,
+        { next: 'The raw copies hold it. Keep such large values in files, beside the database.' },
+      )
+    start = end + 1
   }
 }
 

@@ -5,7 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
+import { z } from 'zod'
 import { looksLikeExport, openExportWriter, verifyExport } from '../../src/formats/bootkeeper.ts'
+import { exportDocumentSchema } from '../../src/formats/bootkeeper-header.ts'
 import { readDataModel } from '../../src/prisma/data-model.ts'
 import { header } from '../engines/export-fixtures.ts'
 import { seed } from '../random.ts'
@@ -111,4 +113,12 @@ describe('an export', () => {
     clearInterval(watch)
     expect(most - before).toBeLessThan(40 * 1024 * 1024)
   }, 60_000)
+})
+
+test('docs/reference/export-format.schema.json is what the code checks, and an export fits it', async () => {
+  const document = write(sample)
+  expect(exportDocumentSchema.safeParse(JSON.parse(readFileSync(document, 'utf8'))).error).toBeUndefined()
+  const schema = JSON.stringify(z.toJSONSchema(exportDocumentSchema), null, 2)
+  // After a change: npx vitest run tests/formats/bootkeeper.test.ts -u
+  await expect(`${schema}\n`).toMatchFileSnapshot('../../docs/reference/export-format.schema.json')
 })

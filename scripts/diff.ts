@@ -1,0 +1,36 @@
+// db:diff: what differs between a backup and the database, or between two backups, model by model.
+// Guarantees: nothing is changed; rows are told apart by natural key, so other ids are no difference.
+
+import { diffFiles, exportPath } from '../src/import.ts'
+import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
+import { withOps } from './open-ops.ts'
+import { readWords } from './run-command.ts'
+import { showReport } from './show-import.ts'
+
+const help = `
+Compares an export with the database, or two exports: a backup's name, or a file.
+
+  npm run db:diff -- backup_2026-11-20T10-30-00Z
+  npm run db:diff -- backup_2026-11-01T10-30-00Z backup_2026-11-20T10-30-00Z
+
+  --json   print one object
+
+created: only in the (second) file. removed: only in the database (or the first file). updated: in both, and different.
+`
+
+export default async function diff(words: string[]): Promise<number> {
+  const parsed = readWords(words, help, { json: { type: 'boolean' } }, { min: 1, max: 2 })
+  if (!parsed) return 0
+  return await withOps(async (ops) => {
+    const tools = { ...ops, schema: await readSchemaFiles(await findSchema(process.cwd(), ops.config.schemaSetting)) }
+    const [first, second] = await Promise.all(parsed.positionals.map((name) => exportPath(ops.config, name)))
+    const plan = await diffFiles(tools, first!, second)
+    const isSame = plan.report.models.every(({ created, updated, removed }) => created + updated + removed === 0)
+    if (parsed.values.json) process.stdout.write(`${JSON.stringify({ same: isSame, ...plan })}\n`)
+    else {
+      process.stdout.write(showReport(plan, false))
+      if (isSame) process.stdout.write('✔ The same.\n')
+    }
+    return 0
+  })
+}

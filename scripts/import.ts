@@ -1,0 +1,84 @@
+// db:import: reads a file of any known format into the database; a dry run unless --apply.
+// Guarantees: a dry run changes nothing; with --apply the database is backed up first, and changed wholly or not at all.
+
+import { command } from '../src/command-hint.ts'
+import { BootkeeperError } from '../src/errors.ts'
+import { applyImport, planImport } from '../src/import.ts'
+import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
+import { withOpsLock } from './open-ops.ts'
+import { readWords } from './run-command.ts'
+import { showFile, showReport, terminalProgress } from './show-import.ts'
+
+const help = `
+Reads a file into the database: an export of Bootkeeper, or an older export that it knows, plain or compressed with
+gzip, zstd or bzip2. Says what it would do; does it with --apply, after a backup. The app may go on running.
+
+  npm run db:import -- data/backup_latest.json
+  npm run db:import -- old/database.json --apply
+  npm run db:import -- watchlist.json --user john --apply
+  npm run db:import -- backup.json.gz --mode replace --apply
+
+  --mode MODE       merge: add to what is there, told apart by natural keys (usual)
+                    replace: the database becomes what the file says
+  --keep-existing   with merge: rows that are there already stay as they are
+  --user NAME       whose a file is that names no user
+  --strict          refuse the file where a row of it cannot be imported
+  --apply           do it
+  --json            print one object
+`
+
+export default async function importFile(words: string[]): Promise<number> {
+  const parsed = readWords(
+    words,
+    help,
+    {
+      mode: { type: 'string' },
+      user: { type: 'string' },
+      'keep-existing': { type: 'boolean' },
+      strict: { type: 'boolean' },
+      apply: { type: 'boolean' },
+      json: { type: 'boolean' },
+    },
+    { min: 1, max: 1 },
+  )
+  if (!parsed) return 0
+  const { mode = 'merge', user, strict = false, apply = false, json = false } = parsed.values
+  if (mode !== 'merge' && mode !== 'replace')
+    throw new BootkeeperError('USAGE', `--mode takes merge or replace, not "${mode}".`)
+  const path = parsed.positionals[0]!
+  const request = { path, userName: user, mode, keepExisting: parsed.values['keep-existing'] ?? false, strict } as const
+  return await withOpsLock('an import', async (ops) => {
+    const progress = terminalProgress()
+    const tools = {
+      ...ops,
+      onProgress: progress.onProgress,
+      schema: await readSchemaFiles(await findSchema(process.cwd(), ops.config.schemaSetting)),
+    }
+    if (!apply) {
+      const plan = await planImport(tools, request).finally(progress.end)
+      if (json) process.stdout.write(`${JSON.stringify({ applied: false, ...plan })}\n`)
+      else {
+        process.stdout.write(`${showFile(plan.file)}\n${showReport(plan, false)}\n`)
+        if (plan.into === 'new')
+          process.stdout.write('There is no database that can be read: a new one would be made.\n')
+        const again = command('import', ...words.filter((word) => word !== '--apply').map(shellWord), '--apply')
+        process.stdout.write(`Nothing was changed. To do it: ${again}\n`)
+      }
+      return 0
+    }
+    const result = await applyImport(tools, request).finally(progress.end)
+    if (json) process.stdout.write(`${JSON.stringify({ applied: true, ...result })}\n`)
+    else {
+      process.stdout.write(
+        `${showFile(result.file)}\n${showReport(result, true)}\n✔ ${path} is in ${ops.engine.description}.\n`,
+      )
+      if (result.before) process.stdout.write(`  What was there until now: ${result.before}\n`)
+      if (result.aside) process.stdout.write(`  The file that was there: ${result.aside}\n`)
+    }
+    return 0
+  })
+}
+
+function shellWord(word: string): string {
+  return /^[\w./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
+}

@@ -1,0 +1,27 @@
+// db:inspect: says what a file is and what is in it, without a database.
+// Guarantees: the whole file was read and checked; values of it are never shown, only their number.
+
+import { readConfig } from '../src/config.ts'
+import { exportPath, inspectFile } from '../src/import.ts'
+import { readWords } from './run-command.ts'
+import { showFile } from './show-import.ts'
+
+const help = `
+Says what a file is: its format, version and date, and how much of what is in it. Reads all of it; changes nothing.
+
+  npm run db:inspect -- old/database.json
+  npm run db:inspect -- backup_2026-11-20T10-30-00Z
+  npm run db:inspect -- watchlist.json --user john --json
+
+  --user NAME   whose a file is that names no user
+  --json        print one object
+`
+
+export default async function inspect(words: string[]): Promise<number> {
+  const parsed = readWords(words, help, { user: { type: 'string' }, json: { type: 'boolean' } }, { min: 1, max: 1 })
+  if (!parsed) return 0
+  const config = readConfig()
+  const file = await inspectFile(config, await exportPath(config, parsed.positionals[0]!), parsed.values.user)
+  process.stdout.write(parsed.values.json ? `${JSON.stringify(file)}\n` : showFile(file))
+  return 0
+}

@@ -1,0 +1,104 @@
+// What a file is and what an import does, as text for people: tables and short sentences.
+// Guarantees: everything that an import leaves out, empties or leaves behind is said, in words and with its number.
+
+import type { ImportPlan } from '../src/import.ts'
+import type { FileDescription } from '../src/import-child.ts'
+import { formatCount } from '../src/log.ts'
+
+export function showFile({
+  title,
+  certainty,
+  createdAt,
+  app,
+  counts,
+  users,
+  leftBehind,
+  notes,
+}: FileDescription): string {
+  const made = [createdAt && `made ${createdAt}`, app && `by ${app}`].filter(Boolean).join(' ')
+  const lines = [`${certainty === 'certain' ? 'This is' : 'This looks like'} a ${title}${made ? `, ${made}` : ''}.`]
+  if (users) {
+    const kinds = [...new Set(users.flatMap(({ entries }) => Object.keys(entries)))]
+    const rows = users.map(({ name, entries }) => [name, ...kinds.map((kind) => formatCount(entries[kind] ?? 0))])
+    lines.push(table(['user', ...kinds], rows))
+  } else
+    lines.push(
+      table(
+        ['model', 'rows'],
+        Object.entries(counts).map(([name, rows]) => [name, formatCount(rows)]),
+      ),
+    )
+  lines.push(...notes.map((note) => `! ${note}`))
+  lines.push(
+    ...leftBehind.map(
+      ({ what, count }) => `! Left behind, the schema has no place for it: ${what}, ${formatCount(count)}`,
+    ),
+  )
+  return `${lines.join('\n')}\n`
+}
+
+/** `done` for what happened, else what would happen. */
+export function showReport({ report }: ImportPlan, done: boolean): string {
+  const { models, skipped, emptied, notInSchema, notInFile } = report
+  const columns = ['created', 'updated', 'unchanged', 'skipped', 'removed', 'kept'] as const
+  const used = columns.filter((column) => models.some((model) => model[column] > 0))
+  const rows = models.map((model) => [
+    model.model,
+    formatCount(model.rows),
+    ...used.map((column) => formatCount(model[column])),
+  ])
+  const lines = [table(['model', 'in the file', ...used], rows)]
+  for (const { model, reason, rows: count, examples } of skipped)
+    lines.push(
+      `! ${formatCount(count)} of ${model} ${done ? 'were' : 'would be'} skipped: ${reason} (such as ${examples.join(', ')})`,
+    )
+  for (const { model, field, rows: count } of emptied)
+    lines.push(`! ${formatCount(count)} of ${model} without their ${field}: it is nowhere`)
+  for (const { model, field, rows: count } of notInSchema)
+    lines.push(
+      `! The schema has no ${field ? `${model}.${field}` : model}: ${formatCount(count)} rows have one`.replace(
+        /one$/,
+        field ? 'a value there' : 'no place',
+      ),
+    )
+  for (const { model, fields } of notInFile)
+    lines.push(`  The file has no ${model}.${fields.join(', ')}: defaults are used`)
+  return `${lines.join('\n')}\n`
+}
+
+export function table(head: string[], rows: string[][]): string {
+  const all = [head, ...rows]
+  const widths = head.map((_, column) => Math.max(...all.map((row) => [...(row[column] ?? '')].length)))
+  const isNumber = (text: string) => /^[\d\s,.]*$/.test(text)
+  return all
+    .map((row) =>
+      row
+        .map((cell, column) => {
+          const space = ' '.repeat(Math.max(0, widths[column]! - [...cell].length))
+          return column > 0 && rows.every((each) => isNumber(each[column] ?? '')) ? space + cell : cell + space
+        })
+        .join('  ')
+        .trimEnd(),
+    )
+    .map((line) => `  ${line}`)
+    .join('\n')
+}
+
+const patienceMs = 1_000
+const everyMs = 100
+
+/** A line that grows, on a terminal, for work that takes longer than a second. */
+export function terminalProgress(): { onProgress: (rows: number) => void; end: () => void } {
+  const begun = Date.now()
+  let shownAt = 0
+  const clear = () => shownAt > 0 && process.stderr.write('\r\x1b[K')
+  return {
+    onProgress(rows) {
+      const now = Date.now()
+      if (!process.stderr.isTTY || now - begun < patienceMs || now - shownAt < everyMs) return
+      shownAt = now
+      process.stderr.write(`\r\x1b[K… ${formatCount(rows)} rows read`)
+    },
+    end: clear,
+  }
+}

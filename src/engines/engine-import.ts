@@ -1,0 +1,47 @@
+// What an engine is asked to import, and what it answers: the same for a dry run and for the real thing.
+// Guarantees: every row of the file is in exactly one of the report's counts, and every row of the database too.
+
+import type { DataModel } from '../data-model.ts'
+import type { Source } from '../import-source.ts'
+
+export interface ImportOptions {
+  model: DataModel
+  source: Source
+  /** `replace`: the database becomes what the file says. `merge`: the file is added, rows are told by natural key. */
+  mode: 'merge' | 'replace'
+  /** With `merge`: a row that is there already stays as it is. */
+  keepExisting: boolean
+  /** Rows that cannot be imported are an error instead of being left out. */
+  strict: boolean
+  /** For columns whose default is the present moment. */
+  now: Date
+  /** Called with the number of rows that were read since the last call. */
+  onProgress?: (rows: number) => void
+}
+
+export interface ModelCounts {
+  model: string
+  /** Rows of the file. */
+  rows: number
+  created: number
+  updated: number
+  unchanged: number
+  /** Of the file, left out: see `skipped`. */
+  skipped: number
+  /** Of the database, gone with `replace`. */
+  removed: number
+  /** Of the database, not in the file and still there: all with `merge`, protected rows with `replace`. */
+  kept: number
+}
+
+export interface ImportReport {
+  models: ModelCounts[]
+  /** Rows that were left out, and why. `examples` are places in the file. */
+  skipped: { model: string; reason: string; rows: number; examples: number[] }[]
+  /** What the file has and the schema has not, with the number of rows that have a value there. */
+  notInSchema: { model: string; field?: string; rows: number }[]
+  /** Fields of the schema that the file does not have: they keep their value, or get their default. */
+  notInFile: { model: string; fields: string[] }[]
+  /** Optional references to rows that are nowhere: left empty. */
+  emptied: { model: string; field: string; rows: number }[]
+}

@@ -1,0 +1,259 @@
+// What an import does to an SQLite database, from the staged rows: counted for the plan, and done. Both use the same
+// conditions, so the plan says what happens. Guarantees: rows are inserted in the order of the file; triggers do not
+// fire; nothing is committed here.
+
+import type { Field } from '../data-model.ts'
+import type { ImportOptions, ModelCounts } from './engine-import.ts'
+import { fieldOf, serialKey } from './import-mapping.ts'
+import { type Identity, Values } from './sqlite-identity.ts'
+import { quoted, text } from './sqlite-rows.ts'
+import type { Stage, StagedModel } from './sqlite-stage.ts'
+
+export type MergeOptions = Pick<ImportOptions, 'mode' | 'keepExisting' | 'now'>
+
+// Below it, indexes are kept while rows come in.
+const bulkRows = 5_000
+
+/** Functions that the connection must define: a new id of that kind for each row. */
+export const idFunction = 'bookkeeper_id'
+
+export class Merge {
+  constructor(
+    private readonly stage: Stage,
+    private readonly identity: Identity,
+    private readonly options: MergeOptions,
+  ) {}
+
+  private get database() {
+    return this.stage.database
+  }
+
+  /** Leaves out rows that lack what the schema requires and gives no default for. */
+  leaveOutIncomplete(): void {
+    for (const model of this.stage.models) {
+      const { target } = model.mapping
+      const values = new Values(this.identity, model, 's')
+      for (const field of target.fields) {
+        const value = values.of(field)
+        if (!field.isRequired || field.isList || this.defaultOf(field) !== undefined || model.rows === 0) continue
+        if (serialKey(target)?.name === field.name || field.isAutoincrement) continue
+        if (value !== undefined && !this.mayBeEmpty(model, field)) continue
+        const isAbsent = value === undefined ? 'true' : `${value} IS NULL`
+        const isNew = this.options.mode === 'replace' ? 'true' : `s.line NOT IN (${this.paired(model)})`
+        this.database.exec(`UPDATE ${model.name} SET x = ${text(`it has no ${field.name}, which the schema requires`)}
+          WHERE line IN (SELECT s.line FROM ${values.from} WHERE s.x IS NULL AND s.line > 0 AND ${isAbsent} AND ${isNew})`)
+      }
+    }
+  }
+
+  /** Whether some row of the file has nothing for the field. */
+  private mayBeEmpty({ mapping, emptyMembers }: StagedModel, field: Field): boolean {
+    const cell = mapping.cells.find((each) => each.field === field)
+    if (cell) return cell.member === undefined || emptyMembers.has(cell.member)
+    return mapping.references.every(
+      ({ member, relation }) => !relation.from.includes(field.name) || !relation.isRequired || emptyMembers.has(member),
+    )
+  }
+
+  counts(model: StagedModel): ModelCounts {
+    const { name } = model.mapping
+    const one = (sql: string) => this.database.prepare(sql).pluck().get() as number
+    const skipped = one(`SELECT count(*) FROM ${model.name} WHERE x IS NOT NULL AND line > 0`)
+    const live = this.identity.hasRows(model) ? one(`SELECT count(*) FROM ${this.identity.live(model)}`) : 0
+    const paired = live === 0 ? 0 : one(`SELECT count(*) FROM (${this.paired(model)})`)
+    const updated = paired === 0 ? 0 : this.findChanged(model)
+    const kept = this.options.mode === 'merge' ? live - paired : this.keptRows(model)
+    return {
+      model: name,
+      rows: model.rows,
+      created: model.rows - skipped - paired,
+      updated,
+      unchanged: paired - updated,
+      skipped,
+      removed: live - paired - kept,
+      kept,
+    }
+  }
+
+  /** Rows of models that the file does not have, which `replace` empties as well. */
+  private keptRows(model: StagedModel): number {
+    const condition = this.keptCondition(model)
+    if (!condition) return 0
+    return this.database
+      .prepare(`SELECT count(*) FROM ${this.identity.live(model)} AS l WHERE ${condition}`)
+      .pluck()
+      .get() as number
+  }
+
+  /** With `replace`: protected rows that are not in the file. */
+  private keptCondition(model: StagedModel): string | undefined {
+    const { target } = model.mapping
+    if (!target.protectedField) return undefined
+    return `l.${quoted(fieldOf(target, target.protectedField).column)} AND l.${this.identity.rowid(model)} NOT IN
+      (SELECT m.rid FROM ${this.identity.pairs(model)} m JOIN ${model.name} s ON s.line = m.line WHERE s.x IS NULL)`
+  }
+
+  /** Lines of rows that are in the database and can be imported. */
+  private paired(model: StagedModel): string {
+    return `SELECT m.line FROM ${this.identity.pairs(model)} m JOIN ${model.name} p ON p.line = m.line WHERE p.x IS NULL`
+  }
+
+  private changedLines(model: StagedModel): string {
+    return `temp.u${model.mapping.index}`
+  }
+
+  /** Columns that an update sets, with their new values. */
+  private settable(model: StagedModel, values: Values): { column: string; value: string }[] {
+    const { target, source } = model.mapping
+    const fields = target.fields.flatMap((field) => {
+      const value = target.primaryKey.includes(field.name) ? undefined : values.of(field)
+      const column = quoted(field.column)
+      return value ? [{ column, value: source.isPartial ? `coalesce(${value}, l.${column})` : value }] : []
+    })
+    const hidden = [...model.hiddenColumns].map(([column, staged]) => ({
+      column: quoted(column),
+      value: `s.${staged}`,
+    }))
+    return [...fields, ...hidden]
+  }
+
+  private findChanged(model: StagedModel): number {
+    const { identity } = this
+    this.database.exec(`CREATE TABLE ${this.changedLines(model)} (line INTEGER PRIMARY KEY)`)
+    if (this.options.keepExisting && this.options.mode === 'merge') return 0
+    const values = new Values(identity, model, 's')
+    const differs = this.settable(model, values).map(({ column, value }) => `l.${column} IS NOT ${value}`)
+    if (differs.length === 0) return 0
+    return this.database
+      .prepare(`INSERT INTO ${this.changedLines(model)} SELECT s.line FROM ${values.from}
+        JOIN ${identity.pairs(model)} AS m ON m.line = s.line
+        JOIN ${identity.live(model)} AS l ON l.${identity.rowid(model)} = m.rid
+        WHERE s.x IS NULL AND (${differs.join(' OR ')})`)
+      .run().changes
+  }
+
+  /** The models that `replace` empties without giving them rows: those that the file does not have. */
+  emptyOthers(tables: string[]): void {
+    for (const table of tables) this.database.exec(`DELETE FROM main.${quoted(table)}`)
+  }
+
+  apply(model: StagedModel): void {
+    const restore = this.suspend(model)
+    if (this.options.mode === 'replace') this.removeAll(model)
+    else this.update(model)
+    this.insert(model)
+    restore()
+  }
+
+  private removeAll(model: StagedModel): void {
+    const kept = this.keptCondition(model)
+    this.database.exec(
+      kept
+        ? `DELETE FROM ${this.identity.live(model)} AS l WHERE NOT (${kept})`
+        : `DELETE FROM ${this.identity.live(model)}`,
+    )
+  }
+
+  private update(model: StagedModel): void {
+    const lines = this.changedLines(model)
+    const exists = this.database
+      .prepare('SELECT 1 FROM temp.sqlite_master WHERE name = ?')
+      .get(lines.replace('temp.', ''))
+    if (!exists || !this.database.prepare(`SELECT 1 FROM ${lines} LIMIT 1`).get()) return
+    const values = new Values(this.identity, model, 's')
+    const columns = this.settable(model, values)
+    const rowid = this.identity.rowid(model)
+    const live = this.identity.live(model)
+    this.database.exec(`UPDATE ${live} SET ${columns.map(({ column }, at) => `${column} = v.v${at}`).join(', ')}
+      FROM (SELECT m.rid AS rid, ${columns.map(({ value }, at) => `${value} AS v${at}`).join(', ')}
+        FROM ${values.from} JOIN ${lines} AS u ON u.line = s.line
+        JOIN ${this.identity.pairs(model)} AS m ON m.line = s.line JOIN ${live} AS l ON l.${rowid} = m.rid) AS v
+      WHERE ${quoted(model.mapping.target.table)}.${rowid} = v.rid`)
+  }
+
+  private insert(model: StagedModel): void {
+    const { target } = model.mapping
+    if (model.rows === 0) return
+    const values = new Values(this.identity, model, 's')
+    const columns: string[] = []
+    const sources: string[] = []
+    for (const field of target.fields) {
+      const value = values.of(field)
+      const fallback = this.defaultOf(field)
+      const isGiven = value !== undefined && !model.mapping.missing.includes(field)
+      if (serialKey(target)?.name === field.name && value !== undefined) {
+        columns.push(quoted(field.column))
+        sources.push(value)
+      } else if (isGiven) {
+        columns.push(quoted(field.column))
+        const takesDefault = fallback !== undefined && (field.isRequired || model.mapping.source.isPartial)
+        sources.push(takesDefault ? `ifnull(${value}, ${fallback})` : value)
+      } else if (fallback !== undefined) {
+        columns.push(quoted(field.column))
+        sources.push(fallback)
+      }
+    }
+    for (const [column, staged] of model.hiddenColumns) {
+      columns.push(quoted(column))
+      sources.push(`s.${staged}`)
+    }
+    const isNew =
+      this.options.mode === 'replace' || !this.hasPairs(model)
+        ? ''
+        : `AND s.line NOT IN (SELECT line FROM ${this.identity.pairs(model)})`
+    this.database.exec(`INSERT INTO ${this.identity.live(model)} (${columns.join(', ')})
+      SELECT ${sources.join(', ')} FROM ${values.from} WHERE s.x IS NULL AND s.line > 0 ${isNew} ORDER BY s.line`)
+  }
+
+  private hasPairs(model: StagedModel): boolean {
+    return this.database.prepare(`SELECT 1 FROM ${this.identity.pairs(model)} LIMIT 1`).get() !== undefined
+  }
+
+  /** Takes triggers away, and indexes where most of the table is new: building them at the end is faster. Gives the way back. */
+  private suspend(model: StagedModel): () => void {
+    const { table } = model.mapping.target
+    const isBulk = model.rows > bulkRows && (this.options.mode === 'replace' || !this.identity.hasRows(model))
+    const parts = this.database
+      .prepare(
+        `SELECT type, name, sql FROM main.sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL AND type IN ('trigger', 'index')`,
+      )
+      .all(table) as { type: 'trigger' | 'index'; name: string; sql: string }[]
+    const taken = parts.filter(({ type }) => type === 'trigger' || isBulk)
+    for (const { type, name } of taken) this.database.exec(`DROP ${type} main.${quoted(name)}`)
+    return () => {
+      for (const { sql } of taken) this.database.exec(sql)
+    }
+  }
+
+  /** What a new row gets where the file has no value, as SQL. */
+  private defaultOf(field: Field): string | undefined {
+    const now = text(this.options.now.toISOString().replace('Z', '+00:00'))
+    if (field.isUpdatedAt) return now
+    const value = field.default
+    if (value === undefined || value === null || Array.isArray(value)) return undefined
+    if (typeof value === 'object') {
+      const { name } = value as { name?: string }
+      if (name === 'now') return now
+      return name === 'uuid' || name === 'cuid' || name === 'ulid' || name === 'nanoid'
+        ? `${idFunction}(${text(name)}, s.line)`
+        : undefined
+    }
+    switch (field.type) {
+      case 'Enum':
+        return text(field.enum?.values.find(({ name }) => name === value)?.stored ?? String(value))
+      case 'Boolean':
+        return value === true || value === 'true' ? '1' : '0'
+      case 'Int':
+      case 'BigInt':
+      case 'Float':
+      case 'Decimal':
+        return String(value)
+      case 'Bytes':
+        return `x'${Buffer.from(String(value), 'base64').toString('hex')}'`
+      case 'DateTime':
+        return text(String(value).replace(/Z$/, '+00:00'))
+      default:
+        return text(String(value))
+    }
+  }
+}

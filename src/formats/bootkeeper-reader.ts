@@ -1,0 +1,100 @@
+// Reads the rows of an export, line by line, in memory that does not grow with the file. Guarantees: it ends well only
+// where the whole document is as it was written: marks, counts, checksum. Whoever applies rows must wait for that end.
+
+import { isUtf8 } from 'node:buffer'
+import { createHash } from 'node:crypto'
+import { BootkeeperError } from '../errors.ts'
+import type { SourceRow } from '../import-source.ts'
+import { DocumentCheck } from './bootkeeper-check.ts'
+import { longestRowBytes } from './bootkeeper-document.ts'
+import type { ExportHeader } from './bootkeeper-header.ts'
+
+const newline = 10
+const rowsPerBatch = 2_000
+/** The line with the checksum; it and the closing brace are not part of what the checksum is over. */
+const checksumBeginning = Buffer.from('"sha256"')
+
+/**
+ * `onHeader` is called before the first row. Throws EXPORT_DAMAGED with the line. `path` is for messages; `pieces` are
+ * the bytes of the file, decompressed.
+ */
+export async function* readExportRows(
+  path: string,
+  pieces: AsyncIterable<Buffer>,
+  onHeader: (header: ExportHeader) => void,
+): AsyncGenerator<SourceRow[]> {
+  const check = new DocumentCheck(path)
+  const hash = createHash('sha256')
+  let sha256: string | undefined
+  let told = false
+  let batch: SourceRow[] = []
+  for await (const block of wholeLines(pieces, check)) {
+    if (!isUtf8(block)) check.damaged('or one soon after it is not UTF-8')
+    // Only the last lines can hold the checksum: no row begins with a quote.
+    const end = sha256 === undefined ? checksumLine(block) : 0
+    if (sha256 === undefined) hash.update(end < 0 ? block : block.subarray(0, end))
+    if (end >= 0) sha256 ??= hash.copy().digest('hex')
+    const text = block.toString('utf8')
+    for (let start = 0; start < text.length; ) {
+      const stop = text.indexOf('\n', start)
+      const row = rowAt(text, start, stop, check)
+      if (row) batch.push(row)
+      else check.text(text.slice(start, stop))
+      start = stop + 1
+      if (check.header && !told) {
+        told = true
+        onHeader(check.header)
+      }
+      if (batch.length >= rowsPerBatch) {
+        yield batch
+        batch = []
+      }
+    }
+  }
+  if (batch.length > 0) yield batch
+  check.end(sha256 ?? '')
+}
+
+function rowAt(text: string, start: number, stop: number, check: DocumentCheck): SourceRow | undefined {
+  // A row has a member at least; a line with a lone brace is a mark.
+  if (text.charCodeAt(start) !== 123 || stop - start < 4) return undefined
+  const hasComma = text.charCodeAt(stop - 1) === 44
+  const end = hasComma ? stop - 1 : stop
+  if (text.charCodeAt(end - 1) !== 125 || !check.row(hasComma)) return undefined
+  try {
+    return { model: check.model, row: JSON.parse(text.slice(start, end)), place: check.line }
+  } catch (cause) {
+    return check.damaged(`is not JSON: ${(cause as Error).message.slice(0, 120)}`, cause)
+  }
+}
+
+function checksumLine(block: Buffer): number {
+  if (block.indexOf(checksumBeginning) === 0) return 0
+  for (let at = block.length; ; ) {
+    at = block.lastIndexOf(checksumBeginning, at - 1)
+    if (at <= 0) return -1
+    if (block[at - 1] === newline) return at
+  }
+}
+
+/** Blocks that end with a newline each. What stands behind the last newline of the file has no end: it was cut off. */
+async function* wholeLines(pieces: AsyncIterable<Buffer>, check: DocumentCheck): AsyncGenerator<Buffer> {
+  let begun: Buffer[] = []
+  let begunBytes = 0
+  for await (const piece of pieces) {
+    const end = piece.lastIndexOf(newline) + 1
+    if (end > 0) {
+      yield begun.length > 0 ? Buffer.concat([...begun, piece.subarray(0, end)]) : piece.subarray(0, end)
+      begun = []
+      begunBytes = 0
+    }
+    if (end < piece.length) begun.push(piece.subarray(end))
+    begunBytes += piece.length - end
+    if (begunBytes > longestRowBytes)
+      throw new BootkeeperError(
+        'EXPORT_DAMAGED',
+        `A line after line ${check.line} is longer than ${longestRowBytes / 1024 / 1024} MB, the longest that a row may be.`,
+      )
+  }
+  if (begunBytes > 0) check.damaged('is followed by one without an end: the file was cut short')
+}

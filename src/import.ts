@@ -1,0 +1,224 @@
+// Import: puts the rows of a file of any known format into the database, and the restore of an export, which is an
+// import that replaces. Guarantees: the file is read to its sound end first; the database is backed up before anything
+// is written; it is then as the plan says, or as it was; one that is damaged or missing is made anew beside it, and
+// what was there is set aside, never deleted.
+
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { isAbsolute, join, resolve } from 'node:path'
+import { type Origin, takeBackup } from './backup.ts'
+import { type Child, startChild } from './child.ts'
+import { command } from './command-hint.ts'
+import type { Config } from './config.ts'
+import type { Engine } from './engines/engine.ts'
+import type { ImportReport } from './engines/engine-import.ts'
+import { asBootkeeperError, BootkeeperError } from './errors.ts'
+import { readDataModelCached } from './export.ts'
+import { partialPath } from './files.ts'
+import type { FileDescription, operations } from './import-child.ts'
+import { takeLock } from './lock.ts'
+import { readManifest, verifyFile } from './manifest.ts'
+import { makeEmptyDatabase } from './prisma/new-database.ts'
+import type { SchemaSet } from './prisma/schema-files.ts'
+import { readState, writeState } from './state.ts'
+
+export interface ImportRequest {
+  path: string
+  userName: string | undefined
+  mode: 'merge' | 'replace'
+  keepExisting: boolean
+  strict: boolean
+}
+
+export interface ImportPlan {
+  file: FileDescription
+  report: ImportReport
+  /** `new`: there is no database, or none that can be read, and one is made. */
+  into: 'present' | 'new'
+}
+
+export interface ImportResult extends ImportPlan {
+  /** The backup of the database as it was before. */
+  before?: string
+  /** Where the file that was there is now, if it was no readable database. */
+  aside?: string
+}
+
+export interface ImportTools {
+  config: Config
+  engine: Engine
+  schema: SchemaSet
+  origin: Omit<Origin, 'trigger' | 'reason'>
+  /** Rows that were read so far. */
+  onProgress?: (rows: number) => void
+}
+
+/** Reads the file and says what it is. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID, USER_NEEDED. */
+export async function inspectFile(config: Config, path: string, userName?: string): Promise<FileDescription> {
+  return await inChild((child) => child.call('inspect', fileRequest(config, path, userName)))
+}
+
+/** Says what the import would do; changes nothing. */
+export async function planImport(tools: ImportTools, request: ImportRequest): Promise<ImportPlan> {
+  const { config, engine } = tools
+  requireSqlite(engine)
+  if (await isReadable(engine))
+    return await staged(tools, request, engine.description, false, async (plan) => ({ ...plan, into: 'present' }))
+  const scratch = partialPath(join(config.stateDir, 'import.db'))
+  try {
+    await makeEmptyDatabase(tools.schema, scratch, tools.config)
+    return await staged(tools, request, scratch, false, async (plan) => ({ ...plan, into: 'new' }))
+  } finally {
+    await removeDatabase(scratch)
+  }
+}
+
+/** The caller holds the ops lock. Throws LOCK_HELD where a new database is needed while an app runs on the old one. */
+export async function applyImport(tools: ImportTools, request: ImportRequest): Promise<ImportResult> {
+  const { config, engine, origin } = tools
+  requireSqlite(engine)
+  if (!(await isReadable(engine))) return await importIntoNew(tools, request)
+  const reason = `before the import of ${request.path}`
+  try {
+    return await staged(tools, request, engine.description, true, async ({ file }, apply) => {
+      // Taken only now: what is wrong with the file has been found.
+      const { manifest } = await takeBackup(config, engine, { ...origin, trigger: 'pre-restore', reason })
+      const report = await apply().catch((error: unknown) => {
+        throw withBackup(error, manifest.stem)
+      })
+      return { file, report, into: 'present', before: manifest.stem }
+    })
+  } catch (error) {
+    if (!(error instanceof BootkeeperError && error.code === 'DATABASE_CORRUPT')) throw error
+    // What replaces a damaged database needs nothing of it; what would be added to it does.
+    if (request.mode === 'replace') return await importIntoNew(tools, request)
+    throw new BootkeeperError('DATABASE_CORRUPT', error.message, {
+      cause: error,
+      next: `Restore the newest good backup first: ${command('list')} shows them. Or replace all of it: --mode replace`,
+    })
+  }
+}
+
+function withBackup(error: unknown, stem: string): unknown {
+  if (!(error instanceof BootkeeperError)) return error
+  const { code, message, next, safe } = error
+  return new BootkeeperError(code, message, {
+    cause: error,
+    next,
+    safe: `${safe} Its backup from just before: ${stem}.`,
+  })
+}
+
+/** A path as it stands, or the export of the backup of that name. Throws BACKUP_NOT_FOUND. */
+export async function exportPath(config: Config, fileOrStem: string): Promise<string> {
+  if (existsSync(fileOrStem)) return resolve(fileOrStem)
+  const manifest = await readManifest(config.backupsDir, fileOrStem.replace(/\.(manifest\.json|json|db|dump)$/, ''))
+  const file = manifest.files.find(({ role }) => role === 'export')
+  if (!file)
+    throw new BootkeeperError('BACKUP_NOT_FOUND', `${manifest.stem} has a copy, but no export.`, {
+      next: `${command('list')} shows which backups have an export.`,
+    })
+  await verifyFile(config.backupsDir, file)
+  return join(config.backupsDir, file.name)
+}
+
+/** What a file and the database differ in, or two files: what the second one would change in the first. */
+export async function diffFiles(tools: ImportTools, path: string, other: string | undefined): Promise<ImportPlan> {
+  const request = { userName: undefined, mode: 'replace' as const, keepExisting: false, strict: false }
+  if (other === undefined) return await planImport(tools, { ...request, path })
+  requireSqlite(tools.engine)
+  const scratch = partialPath(join(tools.config.stateDir, 'diff.db'))
+  try {
+    await makeEmptyDatabase(tools.schema, scratch, tools.config)
+    await staged(tools, { ...request, path }, scratch, true, async (_, apply) => await apply())
+    return await staged(tools, { ...request, path: other }, scratch, false, async (plan) => ({ ...plan, into: 'new' }))
+  } finally {
+    await removeDatabase(scratch)
+  }
+}
+
+async function importIntoNew(tools: ImportTools, request: ImportRequest): Promise<ImportResult> {
+  const { config, engine } = tools
+  const scratch = partialPath(join(config.stateDir, 'import.db'))
+  // A file that is swapped in is not what a running app has open.
+  const lock = await takeLock(config.stateDir, 'an import', { waitMs: 2_000 })
+  try {
+    await makeEmptyDatabase(tools.schema, scratch, tools.config)
+    const done = await staged(tools, request, scratch, true, async ({ file }, apply) => ({
+      file,
+      report: await apply(),
+    }))
+    const { aside } = await engine.putBack(scratch, 'before-restore')
+    const state = await readState(config.stateDir)
+    for (const name of ['inStep', 'export', 'copy', 'unprovenChange'] as const) delete state[name]
+    await writeState(config.stateDir, state)
+    return { ...done, into: 'new', ...(aside ? { aside } : {}) }
+  } finally {
+    lock.release()
+    await removeDatabase(scratch)
+  }
+}
+
+/** Reads the file in a child process, which holds its rows and the plan for as long as `use` runs. */
+async function staged<Result>(
+  { config, schema, origin, onProgress }: ImportTools,
+  { path, userName, ...how }: ImportRequest,
+  databasePath: string,
+  mayWrite: boolean,
+  use: (plan: Omit<ImportPlan, 'into'>, apply: () => Promise<ImportReport>) => Promise<Result>,
+): Promise<Result> {
+  const model = await readDataModelCached(config, schema, origin.prisma)
+  return await inChild(async (child) => {
+    const plan = await child.call('plan', {
+      ...fileRequest(config, path, userName),
+      ...how,
+      model,
+      databasePath,
+      mayWrite,
+      busyMs: config.busyWaitMs,
+      temporaryDirectory: config.stateDir,
+    })
+    return await use(plan, () => child.call('apply', undefined))
+  }, onProgress)
+}
+
+async function inChild<Result>(
+  use: (child: Child<typeof operations>) => Promise<Result>,
+  onProgress?: (rows: number) => void,
+): Promise<Result> {
+  const child = startChild<typeof operations>('./import-child', import.meta.url, onProgress)
+  try {
+    return await use(child)
+  } finally {
+    await child.kill()
+  }
+}
+
+function fileRequest(config: Config, path: string, userName: string | undefined) {
+  return {
+    path: isAbsolute(path) ? path : resolve(path),
+    ...(userName === undefined ? {} : { userName }),
+    ...(config.importFormats === undefined ? {} : { extensions: resolve(config.importFormats) }),
+  }
+}
+
+/** Whether there is a database with tables. Damage further in is found when its backup is taken. */
+async function isReadable(engine: Engine): Promise<boolean> {
+  try {
+    return !['', '[]'].includes(await engine.structure())
+  } catch (error) {
+    if (asBootkeeperError(error).code === 'DATABASE_CORRUPT') return false
+    throw error
+  }
+}
+
+function requireSqlite({ kind }: Engine): void {
+  if (kind === 'sqlite') return
+  throw new BootkeeperError('NOT_YET', 'Files can be imported into SQLite databases only, so far.', {
+    next: `On PostgreSQL the dumps of backups can be put back: ${command('restore', 'BACKUP')}`,
+  })
+}
+
+async function removeDatabase(path: string): Promise<void> {
+  for (const ending of ['', '-wal', '-shm', '-journal']) await rm(path + ending, { force: true })
+}

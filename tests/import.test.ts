@@ -1,0 +1,334 @@
+// db:import, db:restore, db:inspect and db:diff, as an operator runs them, on real databases: also when they are killed,
+// when the present database is damaged or missing, and with files that are made to harm.
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { beforeAll, describe, expect, test } from 'vitest'
+import { listBackups } from '../src/manifest.ts'
+import { boot, makeApp, makeFolder, ops, root, sha256, type TestApp } from './harness.ts'
+import { randomFrom, seed } from './random.ts'
+
+async function appWith(rows: string): Promise<TestApp> {
+  const app = makeApp()
+  expect((await boot(app)).exitCode).toBe(0)
+  const database = app.open()
+  database.exec(rows)
+  database.close()
+  return app
+}
+
+async function exportFile(app: TestApp): Promise<string> {
+  const { stdout } = await ops(app, 'export', '--json')
+  return (JSON.parse(stdout) as { files: { path: string }[] }).files[0]!.path
+}
+
+function names(app: TestApp): string[] {
+  const database = app.open()
+  try {
+    return database.prepare('SELECT name FROM "User" ORDER BY name').pluck().all() as string[]
+  } finally {
+    database.close()
+  }
+}
+
+const ann = `INSERT INTO "User" (id, name) VALUES (1, 'ann'); INSERT INTO "Post" VALUES (1, 'hello', 1)`
+
+describe('commands', () => {
+  let app: TestApp
+  let file: string
+  beforeAll(async () => {
+    app = await appWith(ann)
+    file = await exportFile(app)
+  })
+
+  test('import is a dry run, then it is done, with a backup from before', async () => {
+    const other = await appWith(`INSERT INTO "User" (id, name) VALUES (1, 'zoe')`)
+    const before = sha256(other.database)
+    const dry = await ops(other, 'import', file)
+    expect(dry).toMatchObject({ exitCode: 0, stderr: '' })
+    expect(dry.stdout).toMatch(/User +1 +1 /)
+    expect(dry.stdout).toContain(`To do it: npx bootkeeper import ${file} --apply`)
+    expect(sha256(other.database)).toBe(before)
+    const done = JSON.parse((await ops(other, 'import', file, '--apply', '--json')).stdout)
+    expect(done).toMatchObject({
+      applied: true,
+      into: 'present',
+      report: { models: [{ model: 'User', created: 1, kept: 1 }, {}] },
+    })
+    expect(names(other)).toEqual(['ann', 'zoe'])
+    const backups = await listBackups(other.backups)
+    expect(backups.find(({ stem }) => stem === done.before)).toMatchObject({ trigger: 'pre-restore' })
+    const undone = await ops(other, 'restore', done.before, '--apply')
+    expect(undone.exitCode, undone.stderr).toBe(0)
+    expect(names(other)).toEqual(['zoe'])
+  })
+
+  test('inspect and diff say what is there', async () => {
+    expect((await ops(app, 'inspect', file)).stdout).toMatch(
+      /^This is a Bootkeeper export, version 1, made .* by test-app 1\.2\.3\./,
+    )
+    expect(JSON.parse((await ops(app, 'inspect', file, '--json')).stdout)).toMatchObject({
+      format: 'bootkeeper 1',
+      counts: { User: 1, Post: 1 },
+    })
+    expect((await ops(app, 'diff', file)).stdout).toContain('✔ The same.')
+    const other = await appWith(`INSERT INTO "User" (id, name) VALUES (5, 'ann'), (6, 'bob')`)
+    const diff = JSON.parse((await ops(other, 'diff', file, '--json')).stdout)
+    expect(diff).toMatchObject({
+      same: false,
+      report: {
+        models: [
+          { model: 'User', unchanged: 1, removed: 1 },
+          { model: 'Post', created: 1 },
+        ],
+      },
+    })
+    const second = await exportFile(other)
+    const two = JSON.parse((await ops(app, 'diff', file, second, '--json')).stdout)
+    expect(two.report.models).toMatchObject([{ created: 1, unchanged: 1 }, { removed: 1 }])
+  })
+
+  test('a missing or damaged database is made anew from an export, and what was there is set aside', async () => {
+    const fresh = makeApp()
+    expect((await ops(fresh, 'restore', file, '--apply')).exitCode).toBe(0)
+    expect(names(fresh)).toEqual(['ann'])
+
+    const damaged = await appWith(`INSERT INTO "User" (name) VALUES ('zoe')`)
+    const bytes = readFileSync(damaged.database)
+    bytes.fill(7, 0, 3000)
+    writeFileSync(damaged.database, bytes)
+    const result = await ops(damaged, 'restore', file, '--apply', '--json')
+    expect(result.exitCode, result.stderr).toBe(0)
+    const { aside } = JSON.parse(result.stdout)
+    expect(readFileSync(aside).equals(bytes)).toBe(true)
+    expect(names(damaged)).toEqual(['ann'])
+    expect((await boot(damaged)).exitCode).toBe(0)
+
+    // Damage that only a check of every page finds.
+    const inside = await appWith(
+      Array.from(
+        { length: 300 },
+        (_, n) => `INSERT INTO "User" (name, notes) VALUES ('n${n}', '${'x'.repeat(300)}')`,
+      ).join(';'),
+    )
+    const pages = readFileSync(inside.database)
+    pages.fill(255, 4096 * 8, 4096 * 12)
+    writeFileSync(inside.database, pages)
+    expect((await ops(inside, 'import', file, '--apply')).stderr).toContain('DATABASE_CORRUPT')
+    expect(readFileSync(inside.database).equals(pages)).toBe(true)
+    expect((await ops(inside, 'restore', file, '--apply')).exitCode).toBe(0)
+    expect(names(inside)).toEqual(['ann'])
+  })
+
+  test('a file without a user asks for one; the app may bring formats of its own', async () => {
+    const schema = readFileSync(join(root, 'prisma/schema.prisma'), 'utf8').replace(/(generator|datasource)[^}]*}/g, '')
+    const recommender = makeApp(schema)
+    const payload = join(recommender.dir, 'list.json')
+    writeFileSync(payload, '{"movies": ["Dune", {"title": "Alien", "tmdb_id": 348}]}')
+    const asked = await ops(recommender, 'import', payload)
+    expect(asked).toMatchObject({ exitCode: 64 })
+    expect(asked.stderr).toContain('--user NAME')
+    writeFileSync(
+      join(recommender.dir, 'formats.mjs'),
+      `export const resolveTitle = ({ title }) => (title === 'Dune' ? 438631 : undefined)
+       export const formats = [{
+         name: 'titles', title: 'list of titles',
+         recognise: (value) => (Array.isArray(value) ? 'certain' : undefined),
+         schema: { safeParse: (data) => ({ success: true, data }) },
+         decode: (titles) => ({
+           models: { Media: { fields: [{ name: 'title', type: 'String' }], key: [], primaryKey: [], looseKey: ['title'], isPartial: true } },
+           rows: titles.map((title, index) => ({ model: 'Media', row: { title }, place: index + 1 })),
+           leftBehind: [], notes: [],
+         }),
+       }]`,
+    )
+    recommender.env.IMPORT_FORMATS = './formats.mjs'
+    expect((await ops(recommender, 'import', payload, '--user', 'john', '--apply')).exitCode).toBe(0)
+    const titles = join(recommender.dir, 'titles.json')
+    writeFileSync(titles, '["Heat", " heat "]')
+    const own = JSON.parse((await ops(recommender, 'import', titles, '--apply', '--json')).stdout)
+    expect(own).toMatchObject({ file: { format: 'titles' } })
+    const database = recommender.open()
+    expect(database.prepare('SELECT tmdbId, title FROM "Media" ORDER BY id LIMIT 3').raw().all()).toEqual([
+      [438631, 'Dune'],
+      [348, 'Alien'],
+      [null, 'Heat'],
+    ])
+    database.close()
+  })
+})
+
+test('the example of the how-to for your own format works', async () => {
+  const page = readFileSync(join(root, 'docs/how-tos/import-your-own-format.md'), 'utf8')
+  const app = makeApp(`
+model User {
+  id    Int    @id @default(autoincrement())
+  name  String @unique
+  notes Note[]
+}
+model Note {
+  id       Int    @id @default(autoincrement())
+  title    String
+  text     String
+  author   User   @relation(fields: [authorId], references: [id])
+  authorId Int
+}`)
+  writeFileSync(join(app.dir, 'import-formats.mjs'), /```js\n(\/\/ import-formats[\s\S]*?)```/.exec(page)![1]!)
+  writeFileSync(join(app.dir, 'notes.json'), '{"owner": "ann", "notes": [{"title": "a", "text": "b"}]}')
+  app.env.IMPORT_FORMATS = './import-formats.mjs'
+  for (const created of [2, 0]) {
+    const { exitCode, stdout, stderr } = await ops(app, 'import', 'notes.json', '--apply', '--json')
+    expect(exitCode, stderr).toBe(0)
+    const { report } = JSON.parse(stdout) as { report: { models: { created: number }[] } }
+    expect(report.models.reduce((sum, model) => sum + model.created, 0)).toBe(created)
+  }
+  writeFileSync(join(app.dir, 'notes.json'), '{"owner": "ann", "notes": [\n{"title": 5, "text": "b"}]}')
+  expect((await ops(app, 'import', 'notes.json')).stderr).toContain('line 2: notes[0].title')
+}, 60_000)
+
+describe('files that are made to harm', () => {
+  let app: TestApp
+  let good: string
+  beforeAll(async () => {
+    app = await appWith(ann)
+    good = await exportFile(app)
+  })
+
+  const head = () => readFileSync(good, 'utf8').split('\n').slice(0, 6).join('\n')
+  const files: [string, string, (path: string) => void][] = [
+    ['not JSON', 'FORMAT_UNKNOWN', (path) => writeFileSync(path, 'hello')],
+    ['empty', 'FORMAT_UNKNOWN', (path) => writeFileSync(path, '')],
+    ['another app’s', 'FORMAT_UNKNOWN', (path) => writeFileSync(path, '{"recipes": [{"name": "soup"}]}')],
+    ['nested 100,000 deep', 'FORMAT_UNKNOWN', (path) => writeFileSync(path, '['.repeat(100_000) + ']'.repeat(100_000))],
+    [
+      'nested in a row',
+      'IMPORT_INVALID',
+      // Without its first newline it is no longer told by lines, and no checksum is compared.
+      (path) => {
+        const deep = `${'['.repeat(100_000)}1${']'.repeat(100_000)}`
+        writeFileSync(path, readFileSync(good, 'utf8').replace('{\n', '{').replace('"hello"', deep))
+      },
+    ],
+    ['a gzip bomb', 'FORMAT_UNKNOWN', (path) => writeFileSync(path, gzipSync(Buffer.alloc(600_000_000, ' ')))],
+    [
+      'a line of 1 GB',
+      'EXPORT_DAMAGED',
+      (path) => {
+        const descriptor = openSync(path, 'w')
+        writeSync(descriptor, `${head()}\n{"id":1,"name":"`)
+        const part = Buffer.alloc(64 * 1024 * 1024, 'x')
+        for (let count = 0; count < 16; count++) writeSync(descriptor, part)
+        closeSync(descriptor)
+      },
+    ],
+    [
+      'a wrong checksum',
+      'EXPORT_DAMAGED',
+      (path) => writeFileSync(path, readFileSync(good, 'utf8').replace('hello', 'hullo')),
+    ],
+    ['UTF-16', 'FORMAT_UNKNOWN', (path) => writeFileSync(path, Buffer.from('\ufeff{"movies": []}', 'utf16le'))],
+  ]
+
+  test.each(files)(
+    '%s: %s',
+    async (_, code, make) => {
+      const path = join(makeFolder(), 'file.json')
+      make(path)
+      const before = sha256(app.database)
+      const backups = app.files()
+      const { exitCode, stderr, stdout } = await ops(app, 'import', path, '--apply')
+      expect(stderr).toMatch(new RegExp(`^✖ ${code}  .{20,600}\n    data: .*\n    next: .*\n$`))
+      expect({ exitCode, stdout }).toEqual({ exitCode: 65, stdout: '' })
+      expect(sha256(app.database)).toBe(before)
+      expect(app.files()).toEqual(backups)
+      expect(peakMegabytes(path)).toBeLessThan(600)
+    },
+    60_000,
+  )
+})
+
+/** Of a process that reads the file as the import does. */
+function peakMegabytes(path: string): number {
+  const source = pathToFileURL(join(root, 'dist/src/formats/source.js')).href
+  const script = `import { openSource } from ${JSON.stringify(source)}
+    try { for await (const _ of (await openSource(${JSON.stringify(path)}, {})).batches()); } catch {}
+    console.log(process.resourceUsage().maxRSS / 1024)`
+  return Number(spawnSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8' }).stdout)
+}
+
+describe('kill -9', () => {
+  const kills = Number(process.env.KILLS ?? (process.env.SOAK ? 1000 : 12))
+
+  test(`${kills} imports that are killed leave the database as it was, or as the file says`, async () => {
+    const random = randomFrom(seed)
+    const source = await appWith(
+      Array.from(
+        { length: 40 },
+        (_, n) => `INSERT INTO "User" (name, notes) VALUES ('new ${n}', '${'y'.repeat(3000)}')`,
+      ).join(';'),
+    )
+    const many = source.open()
+    many.exec(
+      `INSERT INTO "Post" (title, authorId) SELECT 'post ' || a.id || b.id, a.id FROM "User" a, "User" b, "User" c WHERE c.id < 6`,
+    )
+    many.close()
+    const file = await exportFile(source)
+    const target = await appWith(`INSERT INTO "User" (name) VALUES ('old 1'), ('old 2')`)
+    const original = readFileSync(target.database)
+    for (const ending of ['-wal', '-shm']) expect(existsSync(target.database + ending)).toBe(false)
+    let applied = 0
+    let usual = 1500
+    for (let count = 0; count < kills; count++) {
+      writeFileSync(target.database, original)
+      const begun = Date.now()
+      const mode = random() < 0.5 ? 'merge' : 'replace'
+      const child = spawn(
+        process.execPath,
+        [join(root, 'bin/bootkeeper.js'), 'import', file, '--apply', '--mode', mode],
+        {
+          cwd: target.dir,
+          detached: true,
+          stdio: 'ignore',
+        },
+      )
+      const ended = new Promise((resolve) => child.once('close', resolve))
+      const timer = setTimeout(() => killGroup(child), usual * (0.3 + random() * 0.8))
+      await ended
+      clearTimeout(timer)
+      if (child.signalCode === null) usual = Date.now() - begun
+      const database = target.open()
+      try {
+        expect(database.pragma('integrity_check'), `kill ${count}, seed ${seed}`).toEqual([{ integrity_check: 'ok' }])
+        expect(database.pragma('foreign_key_check')).toEqual([])
+        const users = database.prepare('SELECT count(*) FROM "User"').pluck().get()
+        const posts = database.prepare('SELECT count(*) FROM "Post"').pluck().get()
+        const after = mode === 'merge' ? [42, 8000] : [40, 8000]
+        expect([[2, 0], after], `kill ${count}, seed ${seed}, ${mode}: ${users} ${posts}`).toContainEqual([
+          users,
+          posts,
+        ])
+        if (posts !== 0) applied++
+        database.pragma('wal_checkpoint(TRUNCATE)')
+      } finally {
+        database.close()
+      }
+      for (const backup of readdirSync(target.backups)
+        .filter((name) => name.endsWith('.manifest.json'))
+        .slice(5))
+        await ops(target, 'verify', backup.replace('.manifest.json', ''))
+    }
+    process.stdout.write(`seed ${seed}: ${kills} kills of an import, ${applied} of them after it was done\n`)
+    expect(applied).toBeLessThan(kills)
+  }, 3_600_000)
+})
+
+function killGroup({ pid }: ChildProcess): void {
+  try {
+    process.kill(-(pid as number), 'SIGKILL')
+  } catch {
+    // It ended by itself.
+  }
+}
