@@ -91,8 +91,8 @@ export async function measureImport(
 function makeEmpty(path: string): void {
   rmSync(path, { force: true })
   const database = new Database(path)
+  // In the journal mode that `prisma db push` leaves: delete.
   database.exec(schemaSql())
-  database.pragma('journal_mode = wal')
   database.close()
 }
 

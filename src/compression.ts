@@ -18,7 +18,8 @@ const magic: [Compression, number[]][] = [
   ['bzip2', [0x42, 0x5a, 0x68]],
 ]
 const ageMagic = 'age-encryption.org/'
-const pieceBytes = 1024 * 1024
+// Larger ones only wait for the garbage collection.
+const pieceBytes = 256 * 1024
 
 /** Throws FORMAT_UNKNOWN for a file that is encrypted with age: there is no key for it here. */
 export async function detectCompression(path: string): Promise<Compression> {
@@ -36,7 +37,7 @@ export async function detectCompression(path: string): Promise<Compression> {
   }
 }
 
-/** The decompressed content in pieces of about a megabyte. A piece is the caller's to keep. */
+/** The decompressed content in pieces of a quarter of a megabyte. A piece is the caller's to keep. */
 export async function* readDecompressed(path: string, compression: Compression): AsyncGenerator<Buffer> {
   const file = createReadStream(path, { highWaterMark: pieceBytes })
   if (compression === 'none') {

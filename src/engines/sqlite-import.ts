@@ -23,7 +23,8 @@ export interface SqliteImportOptions extends ImportOptions {
   busyMs: number
 }
 
-const cacheKilobytes = 32_000
+// Larger ones are slower: what is sorted should fit into the processor's cache.
+const cacheKilobytes = 8_000
 
 /** A file whose rows were read and checked, and lie beside the database. */
 export interface StagedImport {
@@ -43,9 +44,14 @@ export async function stageImport(options: SqliteImportOptions, mayWrite: boolea
     database.pragma(`cache_size = -${cacheKilobytes}`)
     database.pragma(`temp.cache_size = -${cacheKilobytes}`)
     database.pragma('foreign_keys = off')
+    // The usual of a WAL database is to trust the system with the last commits.
+    database.pragma('synchronous = full')
     defineFunctions(database, options.now)
     const staged = await stageFile(database, options)
+    const { models } = staged.stage
+    const leftOut = models.filter(({ hasLeftOut }) => hasLeftOut)
     const within = (begin: string, end: string, apply: boolean) => {
+      for (const model of models) model.hasLeftOut = leftOut.includes(model)
       database.exec(begin)
       try {
         const report = planAndApply(database, staged, options, apply)
@@ -252,18 +258,9 @@ function differences(stage: Stage, map: SourceMap): Omit<ImportReport, 'models' 
   const notInSchema: ImportReport['notInSchema'] = []
   const notInFile: ImportReport['notInFile'] = []
   for (const [model, rows] of stage.unknown) notInSchema.push({ model, rows })
-  for (const { name, rows, mapping, lost } of stage.models) {
+  for (const { name, rows, mapping, lost, hasLeftOut } of stage.models) {
     if (mapping.source.fields.length === 0) continue
-    const reasons = stage.database
-      .prepare(
-        `SELECT x AS reason, count(*) AS rows FROM ${name} WHERE x IS NOT NULL AND line > 0 GROUP BY x ORDER BY min(line)`,
-      )
-      .all() as { reason: string; rows: number }[]
-    const examples = stage.database
-      .prepare(`SELECT line FROM ${name} WHERE x = ? AND line > 0 ORDER BY line LIMIT 3`)
-      .pluck()
-    for (const { reason, rows: count } of reasons)
-      skipped.push({ model: mapping.name, reason, rows: count, examples: examples.all(reason) as number[] })
+    if (hasLeftOut) skipped.push(...skippedOf(stage, mapping.name, name))
     for (const [field, count] of lost) notInSchema.push({ model: mapping.name, field, rows: count })
     const fields = mapping.missing.filter((field) => !field.isAutoincrement).map((field) => field.name)
     if (fields.length > 0 && rows > 0 && !mapping.source.isPartial) notInFile.push({ model: mapping.name, fields })
@@ -271,6 +268,18 @@ function differences(stage: Stage, map: SourceMap): Omit<ImportReport, 'models' 
   for (const name of map.unknown)
     if (!stage.unknown.some(([known]) => known === name)) notInSchema.push({ model: name, rows: 0 })
   return { skipped, notInSchema, notInFile }
+}
+
+function skippedOf(stage: Stage, model: string, table: string): ImportReport['skipped'] {
+  const reasons = stage.database
+    .prepare(
+      `SELECT x AS reason, count(*) AS rows FROM ${table} WHERE x IS NOT NULL AND line > 0 GROUP BY x ORDER BY min(line)`,
+    )
+    .all() as { reason: string; rows: number }[]
+  const examples = stage.database
+    .prepare(`SELECT line FROM ${table} WHERE x = ? AND line > 0 ORDER BY line LIMIT 3`)
+    .pluck()
+  return reasons.map(({ reason, rows }) => ({ model, reason, rows, examples: examples.all(reason) as number[] }))
 }
 
 function incomplete({ skipped }: { skipped: ImportReport['skipped'] }): BootkeeperError {

@@ -40,8 +40,8 @@ export class Merge {
         if (value !== undefined && !this.mayBeEmpty(model, field)) continue
         const isAbsent = value === undefined ? 'true' : `${value} IS NULL`
         const isNew = this.options.mode === 'replace' ? 'true' : `s.line NOT IN (${this.paired(model)})`
-        this.database.exec(`UPDATE ${model.name} SET x = ${text(`it has no ${field.name}, which the schema requires`)}
-          WHERE line IN (SELECT s.line FROM ${values.from} WHERE s.x IS NULL AND s.line > 0 AND ${isAbsent} AND ${isNew})`)
+        const lines = `SELECT s.line FROM ${values.from} WHERE s.x IS NULL AND s.line > 0 AND ${isAbsent} AND ${isNew}`
+        this.stage.leaveOut(model, `it has no ${field.name}, which the schema requires`, `line IN (${lines})`)
       }
     }
   }
@@ -58,7 +58,7 @@ export class Merge {
   counts(model: StagedModel): ModelCounts {
     const { name } = model.mapping
     const one = (sql: string) => this.database.prepare(sql).pluck().get() as number
-    const skipped = one(`SELECT count(*) FROM ${model.name} WHERE x IS NOT NULL AND line > 0`)
+    const skipped = model.hasLeftOut ? one(`SELECT count(*) FROM ${model.name} WHERE x IS NOT NULL AND line > 0`) : 0
     const live = this.identity.hasRows(model) ? one(`SELECT count(*) FROM ${this.identity.live(model)}`) : 0
     const paired = live === 0 ? 0 : one(`SELECT count(*) FROM (${this.paired(model)})`)
     const updated = paired === 0 ? 0 : this.findChanged(model)

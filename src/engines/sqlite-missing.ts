@@ -5,7 +5,7 @@
 import type { Field } from '../data-model.ts'
 import { fieldOf, type Mapping } from './import-mapping.ts'
 import { type Cell, cellOf } from './sqlite-cells.ts'
-import { quoted, text } from './sqlite-rows.ts'
+import { quoted } from './sqlite-rows.ts'
 import type { Stage, StagedModel } from './sqlite-stage.ts'
 
 /** Adds a row with a negative line for each row of the database that the file names. */
@@ -121,14 +121,14 @@ export function settleMissing(stage: Stage): { model: string; field: string; row
       for (const [index, { relation, to, member }] of model.mapping.references.entries()) {
         const target = stage.models[to] as StagedModel
         const isText = isFirst && model.openReferences.includes(index) ? `typeof(r${index}) = 'text'` : 'false'
-        const isLeftOut = isFirst && !hasLeftOut(stage, target) ? 'false' : leftOut(model, target, index)
+        const isLeftOut = target.hasLeftOut ? leftOut(model, target, index) : 'false'
         if (isText === 'false' && isLeftOut === 'false') continue
         const mayBeEmpty = !relation.isRequired
-        const reason = text(`its ${member} is neither in the file nor in the database`)
-        const set = mayBeEmpty ? `r${index} = NULL` : `x = ${reason}`
-        const { changes } = stage.database
-          .prepare(`UPDATE ${model.name} SET ${set} WHERE x IS NULL AND (${isText} OR ${isLeftOut})`)
-          .run()
+        const where = `${isText} OR ${isLeftOut}`
+        const changes = mayBeEmpty
+          ? stage.database.prepare(`UPDATE ${model.name} SET r${index} = NULL WHERE x IS NULL AND (${where})`).run()
+              .changes
+          : stage.leaveOut(model, `its ${member} is neither in the file nor in the database`, where)
         changed += changes
         if (mayBeEmpty && changes > 0) {
           const name = `${model.mapping.name}.${member}`
@@ -138,10 +138,6 @@ export function settleMissing(stage: Stage): { model: string; field: string; row
       }
   }
   return [...emptied.values()]
-}
-
-function hasLeftOut(stage: Stage, model: StagedModel): boolean {
-  return stage.database.prepare(`SELECT 1 FROM ${model.name} WHERE x IS NOT NULL LIMIT 1`).get() !== undefined
 }
 
 function leftOut(model: StagedModel, target: StagedModel, index: number): string {

@@ -29,6 +29,8 @@ export interface StagedModel {
   openReferences: number[]
   /** Whether every row has a serial id of its own: seen by their rising. */
   hasRisingIds: boolean
+  /** Whether `x` is set in any row: asking all of them would take as long as the import of many. */
+  hasLeftOut: boolean
   /** Members that are empty in some row. */
   emptyMembers: Set<string>
   /** By member without a place, and by column: rows that have a value there. */
@@ -83,6 +85,14 @@ export class Stage {
 
   where(place: number, model: string): string {
     return whereIs(this.header, place, model)
+  }
+
+  /** Sets `x` where `where` holds. Gives the number of rows. */
+  leaveOut(model: StagedModel, reason: string, where: string): number {
+    const sql = `UPDATE ${model.name} SET x = ? WHERE x IS NULL AND (${where})`
+    const { changes } = this.database.prepare(sql).run(reason)
+    if (changes > 0) model.hasLeftOut = true
+    return changes
   }
 
   /** References that come before the rows they name, now that all rows are there. */
@@ -247,6 +257,7 @@ class StagedRows {
       hiddenColumns: new Map(hidden.map((column, at) => [column, `h${at}`])),
       openReferences: [],
       hasRisingIds: true,
+      hasLeftOut: false,
       emptyMembers: new Set(),
       lost: new Map(),
     }
@@ -308,6 +319,7 @@ class StagedRows {
       if (typeof id === 'number' && id > this.lastId) this.lastId = id
       else model.hasRisingIds = false
     }
+    if (reason !== null) model.hasLeftOut = true
     if (reason === null && !hasRaw) this.writer.addUsual(cells)
     else this.writer.addRare(cells, reason, this.raw)
     model.rows++

@@ -6,13 +6,14 @@ import { createHash } from 'node:crypto'
 import { BootkeeperError } from '../errors.ts'
 import type { SourceRow } from '../import-source.ts'
 import { DocumentCheck } from './bootkeeper-check.ts'
-import { longestRowBytes } from './bootkeeper-document.ts'
+import { longestRowBytes, marks } from './bootkeeper-document.ts'
 import type { ExportHeader } from './bootkeeper-header.ts'
 
 const newline = 10
 const rowsPerBatch = 2_000
 /** The line with the checksum; it and the closing brace are not part of what the checksum is over. */
 const checksumBeginning = Buffer.from('"sha256"')
+const checksumLineBytes = marks.sha256('0'.repeat(64)).length + 1
 
 /**
  * `onHeader` is called before the first row. Throws EXPORT_DAMAGED with the line. `path` is for messages; `pieces` are
@@ -68,13 +69,12 @@ function rowAt(text: string, start: number, stop: number, check: DocumentCheck):
   }
 }
 
+/** It is the last line but one, so it is looked for at the end of a block only. */
 function checksumLine(block: Buffer): number {
-  if (block.indexOf(checksumBeginning) === 0) return 0
-  for (let at = block.length; ; ) {
-    at = block.lastIndexOf(checksumBeginning, at - 1)
-    if (at <= 0) return -1
-    if (block[at - 1] === newline) return at
-  }
+  const end = Math.max(0, block.length - 2 * checksumLineBytes)
+  const found = block.subarray(end).lastIndexOf(checksumBeginning)
+  const at = end + found
+  return found >= 0 && (at === 0 || block[at - 1] === newline) ? at : -1
 }
 
 /** Blocks that end with a newline each. What stands behind the last newline of the file has no end: it was cut off. */
