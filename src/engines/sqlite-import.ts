@@ -4,6 +4,7 @@
 // and the file was read to its sound end before the database was touched.
 
 import { randomUUID } from 'node:crypto'
+import { statSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import type { Model } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
@@ -50,10 +51,14 @@ export async function stageImport(options: SqliteImportOptions, mayWrite: boolea
     const staged = await stageFile(database, options)
     const { models } = staged.stage
     const leftOut = models.filter(({ hasLeftOut }) => hasLeftOut)
+    const file = fileOf(databasePath)
     const within = (begin: string, end: string, apply: boolean) => {
       for (const model of models) model.hasLeftOut = leftOut.includes(model)
       database.exec(begin)
       try {
+        // From here on nobody can replace the file; a boot may have done so while the rows were read.
+        if (apply && fileOf(databasePath) !== file)
+          throw new BootkeeperError('DATABASE_BUSY', `${databasePath} was replaced while the file was read.`)
         const report = planAndApply(database, staged, options, apply)
         database.exec(end)
         return report
@@ -74,6 +79,11 @@ export async function stageImport(options: SqliteImportOptions, mayWrite: boolea
   }
 }
 
+function fileOf(path: string): string {
+  const { dev, ino } = statSync(path, { bigint: true })
+  return `${dev} ${ino}`
+}
+
 function defineFunctions(database: Database.Database, now: Date): void {
   database.function(looseFunction, { deterministic: true }, (value) =>
     value === null ? null : String(value).normalize('NFKC').trim().toLowerCase(),
@@ -92,10 +102,17 @@ async function stageFile(database: Database.Database, { model, source, onProgres
     )
   const tableOf = (target: Model): SqliteTableInfo => {
     const table = tables.get(target.table)
-    requireColumns(
-      target,
-      table?.columns.map(({ name }) => name),
-    )
+    try {
+      requireColumns(
+        target,
+        table?.columns.map(({ name }) => name),
+      )
+    } catch (cause) {
+      throw new BootkeeperError('IMPORT_CONFLICT', (cause as Error).message, {
+        cause,
+        next: 'Start the app once, so that the database follows the schema, then import.',
+      })
+    }
     return table as SqliteTableInfo
   }
   // Only the temporary tables are written to: no lock is held on the database while the file is read.
@@ -151,15 +168,19 @@ function planAndApply(
   return report
 }
 
-/** With `replace`: models that the file does not have, sessions among them. Their rows belong to what was. */
+/**
+ * With `replace`: models that the file does not have. Their rows belong to what was, above all those of sessions: another
+ * user may have that id now. A file that speaks of a part of the data only, as older formats do, leaves the rest alone.
+ */
 function otherTables(database: Database.Database, stage: Stage, { model, source }: SqliteImportOptions): ModelCounts[] {
   const inFile = new Set(
     stage.models
       .filter(({ mapping }) => Object.hasOwn(source.header.models, mapping.name))
       .map((each) => each.mapping.target),
   )
+  const isPart = Object.values(source.header.models).some(({ isPartial }) => isPartial)
   return model.models
-    .filter((each) => !inFile.has(each) && !each.protectedField)
+    .filter((each) => !inFile.has(each) && !each.protectedField && (each.isTransient || !isPart))
     .map((each) => ({
       model: each.name,
       rows: 0,

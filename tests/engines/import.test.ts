@@ -3,7 +3,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -21,6 +21,7 @@ import { planPush } from '../../src/prisma/schema-engine.ts'
 import { seed } from '../random.ts'
 import { hardRows, hardSchema, header, sqliteTables } from './export-fixtures.ts'
 import { fillRandomly, randomSchema } from './random-schema.ts'
+import { realSchemas } from './real-schemas.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'bootkeeper-import-'))
 process.env.SQLITE_TMPDIR = directory
@@ -84,8 +85,8 @@ const totals = ({ models }: ImportReport) => {
   }
 }
 
-async function schemaOf(content: string): Promise<{ model: DataModel; sql: string }> {
-  const files = [{ path: 'schema.prisma', content }]
+async function schemaOf(...contents: string[]): Promise<{ model: DataModel; sql: string }> {
+  const files = contents.map((content, index) => ({ path: `schema-${index}.prisma`, content }))
   const [model, { sql }] = await Promise.all([readDataModel(files), planPush({ url: `file:${path('none')}`, files })])
   return { model, sql }
 }
@@ -128,6 +129,26 @@ describe('round trips', () => {
       }
     }
   }, 7_200_000)
+
+  test.each(Object.entries(realSchemas))(
+    'a schema as of a real app: %s',
+    async (_, contents) => {
+      const { model, sql } = await schemaOf(...contents)
+      for (const set of [1, 2, 3]) {
+        const first = databaseOf(sql, (database) => fillRandomly(database, model, seed + set, 25))
+        const file = exportOf(model, first)
+        const second = databaseOf(sql)
+        const report = await importInto(second, model, file)
+        expect(totals(report)).toMatchObject({ updated: 0, unchanged: 0, skipped: 0 })
+        expect(canonicalHash(exportOf(model, second))).toBe(canonicalHash(file))
+        expect(totals(await importInto(second, model, file))).toMatchObject({ created: 0, updated: 0 })
+        const busy = databaseOf(sql, (database) => fillRandomly(database, model, seed + set + 100, 25))
+        await importInto(busy, model, file, { mode: 'replace' })
+        expect(canonicalHash(exportOf(model, busy))).toBe(canonicalHash(file))
+      }
+    },
+    60_000,
+  )
 
   test('everything that makes an export hard, but for references to rows that are not there', async () => {
     const model = await readDataModel([{ path: 'schema.prisma', content: hardSchema('sqlite') }])
@@ -366,6 +387,32 @@ model Session {
     await importInto(target, model, file, { mode: 'replace' })
     expect(rowsOf(target, 'SELECT name FROM "User"')).toEqual([['ann']])
     expect(rowsOf(target, `SELECT sql FROM sqlite_master WHERE type = 'trigger'`)).toEqual([[trigger]])
+  })
+
+  test('a database that was swapped while the file was read is not written to', async () => {
+    const { model, sql, file } = await filled(plainShop, `INSERT INTO "User" VALUES (1, 'ann')`)
+    const [target, other] = [databaseOf(sql), databaseOf(sql)]
+    const source = await openSource(file, {})
+    const how = { mode: 'merge', keepExisting: false, strict: false } as const
+    const staged = await stageImport({ databasePath: target, model, source, busyMs: 10, now: new Date(), ...how }, true)
+    renameSync(other, target)
+    expect(() => staged.apply()).toThrow('was replaced while the file was read')
+    staged.close()
+    expect(rowsOf(target, 'SELECT * FROM "User"')).toEqual([])
+  })
+
+  test('a file of an older format leaves alone what it does not speak of, but for sessions', async () => {
+    const { model, sql } = await schemaOf(readFileSync(new URL('../../prisma/schema.prisma', import.meta.url), 'utf8'))
+    const target = databaseOf(sql, (database) =>
+      database.exec(`INSERT INTO "SystemConfig" (id, tmdbApiKey, updatedAt) VALUES (1, 'key', 0);
+        INSERT INTO "User" (id, username) VALUES (1, 'zoe'); INSERT INTO "Session" (id, userId, tokenHash, expiresAt) VALUES ('s', 1, 'h', 0)`),
+    )
+    const payload = path('json')
+    writeFileSync(payload, '{"movies": ["Dune"]}')
+    await importInto(target, model, payload, { mode: 'replace' })
+    expect(rowsOf(target, 'SELECT tmdbApiKey FROM "SystemConfig"')).toEqual([['key']])
+    expect(rowsOf(target, 'SELECT username FROM "User"')).toEqual([['john']])
+    expect(rowsOf(target, 'SELECT * FROM "Session"')).toEqual([])
   })
 
   test('an id that was given out is not given out again', async () => {
