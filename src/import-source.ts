@@ -20,6 +20,11 @@ export interface SourceModel {
    * Without it all members are compared, exactly.
    */
   looseKey?: string[]
+  /**
+   * By member: a text that stands in where the file had none, made of a prefix and another member. It is for new rows;
+   * a row that is there already keeps what it has.
+   */
+  standIns?: Record<string, { prefix: string; of: string }>
 }
 
 /** `type` is a Prisma scalar, `Enum NAME`, or `-> MODEL` for a reference; `[]` behind a list, `?` behind an optional. */

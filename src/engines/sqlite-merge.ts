@@ -108,13 +108,22 @@ export class Merge {
     const fields = target.fields.flatMap((field) => {
       const value = target.primaryKey.includes(field.name) ? undefined : values.of(field)
       const column = quoted(field.column)
-      return value ? [{ column, value: source.isPartial ? `coalesce(${value}, l.${column})` : value }] : []
+      if (!value) return []
+      const given = this.withoutStandIn(model, values, field, value)
+      return [{ column, value: source.isPartial ? `coalesce(${given}, l.${column})` : given }]
     })
     const hidden = [...model.hiddenColumns].map(([column, staged]) => ({
       column: quoted(column),
       value: `s.${staged}`,
     }))
     return [...fields, ...hidden]
+  }
+
+  private withoutStandIn({ mapping }: StagedModel, values: Values, field: Field, value: string): string {
+    const standIn = mapping.source.standIns?.[field.name]
+    const other = standIn && mapping.target.fields.find(({ name }) => name === standIn.of)
+    const of = other && values.of(other)
+    return of ? `nullif(${value}, ${text(standIn.prefix)} || ${of})` : value
   }
 
   private findChanged(model: StagedModel): number {

@@ -46,6 +46,9 @@ export interface Library {
   findings: Findings
 }
 
+/** Before the id, as the title of an entry that has none. */
+const standInPrefix = 'TMDB '
+
 const mediaTexts = ['releaseYear', 'overview', 'posterUrl', 'backdropUrl'] as const
 
 // User and UserMedia have ids in the bundled schema, but no file does, and no row refers to one.
@@ -71,7 +74,12 @@ const models: Record<string, SourceModel> = {
       ...Object.fromEntries(mediaTexts.map((name) => [name, 'String?'])),
       voteAverage: 'Float?',
     },
-    { key: ['tmdbId'], primaryKey: ['id'], looseKey: ['title', 'mediaType'] },
+    {
+      key: ['tmdbId'],
+      primaryKey: ['id'],
+      looseKey: ['title', 'mediaType'],
+      standIns: { title: { prefix: standInPrefix, of: 'tmdbId' } },
+    },
   ),
   UserMedia: model(
     { user: '-> User', media: '-> Media', status: 'Enum MediaStatus', addedAt: 'DateTime?' },
@@ -248,7 +256,7 @@ function fillGaps(media: Media, entry: LibraryEntry): Media {
 }
 
 function standIn(tmdbId: number | undefined): string {
-  return `TMDB ${tmdbId}`
+  return `${standInPrefix}${tmdbId}`
 }
 
 function nameOf({ title, tmdbId }: Media): string {

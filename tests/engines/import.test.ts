@@ -582,6 +582,20 @@ describe('what is wrong with a file', () => {
 })
 
 describe('older formats', () => {
+  test('a title that stands in for none does not replace one', async () => {
+    const { model, sql } = await schemaOf(readFileSync(new URL('../../prisma/schema.prisma', import.meta.url), 'utf8'))
+    const target = databaseOf(sql, (database) =>
+      database.exec(`INSERT INTO "Media" (tmdbId, mediaType, title) VALUES (348, 'movie', 'Alien')`),
+    )
+    const payload = path('json')
+    writeFileSync(payload, '{"movies": [{"tmdb_id": 348, "year": 1979}, {"tmdb_id": 5}]}')
+    await importInto(target, model, payload)
+    expect(rowsOf(target, 'SELECT tmdbId, title, releaseYear FROM "Media" ORDER BY 1')).toEqual([
+      [5, 'TMDB 5', null],
+      [348, 'Alien', '1979'],
+    ])
+  })
+
   const golden = new URL('../formats/golden/', import.meta.url)
   const files = readdirSync(golden).filter((name) => !name.endsWith('.expected.json'))
 
