@@ -13,6 +13,8 @@ export interface SourceModel {
   /** Columns that the schema did not know, under `$columns`. */
   columns?: string[]
   joinTable?: true
+  /** The highest serial id that was ever given out. */
+  sequence?: number
   /** Rows say only what they know: an absent member leaves what the database has. Else absent means null. */
   isPartial?: true
   /**

@@ -29,6 +29,8 @@ export interface ExportStart {
   models: Model[]
   /** By model: columns that the schema does not know, exported under `$columns`. */
   extraColumns: Map<string, string[]>
+  /** By model: the highest serial id that was ever given out, where the database remembers it. */
+  sequences?: Map<string, number>
   notExported: NotExported
 }
 

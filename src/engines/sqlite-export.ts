@@ -2,6 +2,7 @@
 // writer. Synchronous, for a child process of ours that has nothing else to do. Guarantees: everything is read as of one
 // moment, whoever writes meanwhile; the rows that were written are as many as the database counted; nothing is left open.
 
+import type { Model } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
 import { type EngineExportOptions, exportedModels, type NotExported, type WrittenExport } from './engine-export.ts'
 import { openSliceReader } from './sqlite-export-helper.ts'
@@ -25,6 +26,7 @@ export function exportSqlite(options: SqliteExportOptions): WrittenExport {
         engine: 'sqlite',
         models,
         extraColumns: new Map(models.map((model) => [model.name, reader.extraColumns(model)])),
+        sequences: sequences(reader, models),
         notExported: notExported(reader, options),
       })
       let position = 0
@@ -50,6 +52,19 @@ export function exportSqlite(options: SqliteExportOptions): WrittenExport {
   } finally {
     reader.close()
   }
+}
+
+function sequences({ database, tables }: SqliteReader, models: Model[]): Map<string, number> {
+  const isKept = database.prepare("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'").get()
+  if (!isKept) return new Map()
+  const rows = database.prepare('SELECT name, seq FROM sqlite_sequence').raw().all() as [string, unknown][]
+  const known = new Map(rows)
+  return new Map(
+    models.flatMap(({ name, table }): [string, number][] => {
+      const last = known.get(table)
+      return tables.has(table) && Number.isSafeInteger(last) ? [[name, last as number]] : []
+    }),
+  )
 }
 
 function notExported(reader: SqliteReader, { model }: SqliteExportOptions): NotExported {

@@ -151,7 +151,22 @@ export class Merge {
     if (this.options.mode === 'replace') this.removeAll(model)
     else this.update(model)
     this.insert(model)
+    this.raiseSequence(model)
     restore()
+  }
+
+  /** Ids that the file's database gave out and took back are not given to other rows, if it is that database's heir. */
+  private raiseSequence({ mapping: { source, target } }: StagedModel): void {
+    const has = this.database.prepare("SELECT 1 FROM main.sqlite_master WHERE name = 'sqlite_sequence'").get()
+    if (source.sequence === undefined || this.options.mode !== 'replace' || !has) return
+    const { changes } = this.database
+      .prepare('UPDATE main.sqlite_sequence SET seq = max(seq, ?) WHERE name = ?')
+      .run(source.sequence, target.table)
+    const isSerial = serialKey(target)?.isAutoincrement
+    if (changes === 0 && isSerial)
+      this.database
+        .prepare('INSERT INTO main.sqlite_sequence (name, seq) VALUES (?, ?)')
+        .run(target.table, source.sequence)
   }
 
   private removeAll(model: StagedModel): void {

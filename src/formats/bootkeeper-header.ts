@@ -26,6 +26,8 @@ const modelSchema = z.strictObject({
   /** Columns that the schema does not know, under `$columns`. */
   columns: z.array(z.string()).optional(),
   joinTable: z.literal(true).optional(),
+  /** The highest serial id that was ever given out: a restored database must not give it to another row. */
+  sequence: z.number().int().optional(),
 })
 
 export const exportHeaderSchema = z.strictObject({

@@ -16,6 +16,8 @@ export interface DocumentStart {
   models: Model[]
   /** By model: columns that the schema does not know. */
   extraColumns: Map<string, string[]>
+  /** By model: the highest serial id that was ever given out. */
+  sequences?: Map<string, number>
   notExported: ExportHeader['notExported']
 }
 
@@ -67,8 +69,12 @@ export function openExportWriter(target: string, mode = 0o600) {
   }
 }
 
-function headerOf({ header, engine, models, extraColumns, notExported }: DocumentStart): ExportHeader {
-  const described = models.map((model) => [model.name, describeModel(model, extraColumns.get(model.name) ?? [])])
+function headerOf({ header, engine, models, extraColumns, sequences, notExported }: DocumentStart): ExportHeader {
+  const described = models.map((model) => {
+    const sequence = sequences?.get(model.name)
+    const description = describeModel(model, extraColumns.get(model.name) ?? [])
+    return [model.name, { ...description, ...(sequence === undefined ? {} : { sequence }) }]
+  })
   return { ...header, engine, models: Object.fromEntries(described), notExported }
 }
 

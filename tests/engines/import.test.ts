@@ -421,7 +421,13 @@ model Session {
     await importInto(target, model, file, { mode: 'replace' })
     const open = new Database(target)
     expect(open.prepare(`INSERT INTO "User" (name) VALUES ('new')`).run().lastInsertRowid).toBe(51)
+    open.exec('DELETE FROM "User" WHERE id = 51')
     open.close()
+    const heir = databaseOf(sql)
+    await importInto(heir, model, exportOf(model, target), { mode: 'replace' })
+    const next = new Database(heir)
+    expect(next.prepare(`INSERT INTO "User" (name) VALUES ('next')`).run().lastInsertRowid).toBe(52)
+    next.close()
   })
 })
 
