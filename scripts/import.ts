@@ -2,8 +2,9 @@
 // Guarantees: a dry run changes nothing; with --apply the database is backed up first, and changed wholly or not at all.
 
 import { command } from '../src/command-hint.ts'
+import { readConfig } from '../src/config.ts'
 import { BootkeeperError } from '../src/errors.ts'
-import { applyImport, planImport } from '../src/import.ts'
+import { applyImport, exportPath, planImport } from '../src/import.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
@@ -45,7 +46,9 @@ export default async function importFile(words: string[]): Promise<number> {
   const { mode = 'merge', user, strict = false, apply = false, json = false } = parsed.values
   if (mode !== 'merge' && mode !== 'replace')
     throw new BootkeeperError('USAGE', `--mode takes merge or replace, not "${mode}".`)
-  const path = parsed.positionals[0]!
+  if (mode === 'replace' && parsed.values['keep-existing'])
+    throw new BootkeeperError('USAGE', '--keep-existing goes with --mode merge only.')
+  const path = await exportPath(readConfig(), parsed.positionals[0]!)
   const request = { path, userName: user, mode, keepExisting: parsed.values['keep-existing'] ?? false, strict } as const
   return await withOpsLock('an import', async (ops) => {
     const progress = terminalProgress()

@@ -40,7 +40,8 @@ export default async function restore(words: string[]): Promise<number> {
   if (!parsed) return 0
   const { apply = false, json = false } = parsed.values
   const name = parsed.positionals[0]!
-  if (parsed.values.export || existsSync(name) || !(await hasCopy(name))) return await restoreExport(name, apply, json)
+  if (parsed.values.export || existsSync(name) || name.endsWith('.json') || !(await hasCopy(name)))
+    return await restoreExport(name, apply, json)
   return await withOps(async ({ config, engine, origin }) => {
     const lock = apply ? await takeLock(config.stateDir, 'a restore', { waitMs: 2_000 }) : undefined
     try {

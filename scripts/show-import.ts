@@ -16,7 +16,7 @@ export function showFile({
   notes,
 }: FileDescription): string {
   const made = [createdAt && `made ${createdAt}`, app && `by ${app}`].filter(Boolean).join(' ')
-  const lines = [`${certainty === 'certain' ? 'This is' : 'This looks like'} a ${title}${made ? `, ${made}` : ''}.`]
+  const lines = [`${certainty === 'certain' ? 'Recognised as' : 'Probably'}: ${title}${made ? `, ${made}` : ''}.`]
   if (users) {
     const kinds = [...new Set(users.flatMap(({ entries }) => Object.keys(entries)))]
     const rows = users.map(({ name, entries }) => [name, ...kinds.map((kind) => formatCount(entries[kind] ?? 0))])

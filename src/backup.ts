@@ -52,7 +52,7 @@ export async function copyDatabase(
   signal: AbortSignal,
 ): Promise<StepResult<SafeCopy | undefined>> {
   const source = await engine.signature()
-  if (source === 'none') return { skipped: true, text: 'no database yet', value: undefined }
+  if (source === 'none') return { skipped: true, text: await describeMissing(config), value: undefined }
   const known = await findCopyOf(config, state, source)
   if (known) return { skipped: true, text: `nothing was written since ${known.stem}`, value: known }
 
@@ -74,6 +74,13 @@ export async function copyDatabase(
       isNew: true,
     },
   }
+}
+
+/** A volume that was not mounted, or a file that was deleted, looks like a first start, but for the backups. */
+async function describeMissing(config: Config): Promise<string> {
+  const newest = (await listBackups(config.backupsDir)).findLast((manifest) => copyOf(manifest))
+  if (!newest) return 'no database yet'
+  return `no database, though there are backups of one: a new one is made. To put the newest back: ${command('restore', newest.stem, '--apply')}`
 }
 
 /** Takes a copy, verifies it, lists it. Throws DISK_FULL before it begins where the space would not do. */

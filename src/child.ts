@@ -97,7 +97,8 @@ export function startChild<Ops extends Operations>(
 
 /** The child's side: how far it is, in whatever it counts. */
 export function reportProgress(done: number): void {
-  process.send?.({ id: 0, progress: done } satisfies Reply)
+  // A parent that is gone wants no progress; the disconnect ends this process.
+  process.send?.({ id: 0, progress: done } satisfies Reply, undefined, undefined, () => undefined)
 }
 
 /** The child's side: answers each call with what the operation of that name gives. */

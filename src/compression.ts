@@ -31,6 +31,10 @@ export async function detectCompression(path: string): Promise<Compression> {
       throw new BootkeeperError('FORMAT_UNKNOWN', `${path} is encrypted with age.`, {
         next: `Decrypt it first: age --decrypt --output decrypted.json ${path}`,
       })
+    if (head.subarray(0, 15).toString('latin1') === 'SQLite format 3')
+      throw new BootkeeperError('FORMAT_UNKNOWN', `${path} is a SQLite database, not an export.`, {
+        next: 'A copy of a backup is put back by the name of the backup: see docs/how-tos/restore-a-copy.md.',
+      })
     return magic.find(([, bytes]) => bytes.every((byte, at) => head[at] === byte))?.[0] ?? 'none'
   } finally {
     await handle.close()

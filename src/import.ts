@@ -3,8 +3,7 @@
 // is written; it is then as the plan says, or as it was; one that is damaged or missing is made anew beside it, and
 // what was there is set aside, never deleted.
 
-import { existsSync } from 'node:fs'
-import { rm } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { isAbsolute, join, resolve } from 'node:path'
 import { type Origin, takeBackup } from './backup.ts'
 import { type Child, startChild } from './child.ts'
@@ -62,8 +61,12 @@ export async function inspectFile(config: Config, path: string, userName?: strin
 export async function planImport(tools: ImportTools, request: ImportRequest): Promise<ImportPlan> {
   const { config, engine } = tools
   requireSqlite(engine)
-  if (await isReadable(engine))
-    return await staged(tools, request, engine.description, false, async (plan) => ({ ...plan, into: 'present' }))
+  if ((await presence(engine, request)) === 'present')
+    try {
+      return await staged(tools, request, engine.description, false, async (plan) => ({ ...plan, into: 'present' }))
+    } catch (error) {
+      requireReplaceable(error, request)
+    }
   const scratch = partialPath(join(config.stateDir, 'import.db'))
   try {
     await makeEmptyDatabase(tools.schema, scratch, tools.config)
@@ -77,7 +80,7 @@ export async function planImport(tools: ImportTools, request: ImportRequest): Pr
 export async function applyImport(tools: ImportTools, request: ImportRequest): Promise<ImportResult> {
   const { config, engine, origin } = tools
   requireSqlite(engine)
-  if (!(await isReadable(engine))) return await importIntoNew(tools, request)
+  if ((await presence(engine, request)) === 'new') return await importIntoNew(tools, request)
   const reason = `before the import of ${request.path}`
   try {
     return await staged(tools, request, engine.description, true, async ({ file }, apply) => {
@@ -89,14 +92,20 @@ export async function applyImport(tools: ImportTools, request: ImportRequest): P
       return { file, report, into: 'present', before: manifest.stem }
     })
   } catch (error) {
-    if (!(error instanceof BootkeeperError && error.code === 'DATABASE_CORRUPT')) throw error
-    // What replaces a damaged database needs nothing of it; what would be added to it does.
-    if (request.mode === 'replace') return await importIntoNew(tools, request)
-    throw new BootkeeperError('DATABASE_CORRUPT', error.message, {
-      cause: error,
-      next: `Restore the newest good backup first: ${command('list')} shows them. Or replace all of it: --mode replace`,
-    })
+    requireReplaceable(error, request)
+    return await importIntoNew(tools, request)
   }
+}
+
+/** Throws all but the damage of a database that is to be replaced: what would be added to it needs it, that does not. */
+function requireReplaceable(error: unknown, { mode }: ImportRequest): void {
+  const { code, message } = asBootkeeperError(error)
+  if (code !== 'DATABASE_CORRUPT') throw error
+  if (mode === 'replace') return
+  throw new BootkeeperError('DATABASE_CORRUPT', message, {
+    cause: error,
+    next: `Restore the newest good backup first: ${command('list')} shows them. Or replace all of it: --mode replace`,
+  })
 }
 
 function withBackup(error: unknown, stem: string): unknown {
@@ -111,7 +120,12 @@ function withBackup(error: unknown, stem: string): unknown {
 
 /** A path as it stands, or the export of the backup of that name. Throws BACKUP_NOT_FOUND. */
 export async function exportPath(config: Config, fileOrStem: string): Promise<string> {
-  if (existsSync(fileOrStem)) return resolve(fileOrStem)
+  const found = await stat(fileOrStem).catch(() => undefined)
+  if (found?.isDirectory())
+    throw new BootkeeperError('BACKUP_NOT_FOUND', `${fileOrStem} is a directory, not a file.`, { next: 'Name a file.' })
+  if (found) return resolve(fileOrStem)
+  if (/[/\\]/.test(fileOrStem))
+    throw new BootkeeperError('BACKUP_NOT_FOUND', `There is no file ${fileOrStem}.`, { next: 'Check the path.' })
   const manifest = await readManifest(config.backupsDir, fileOrStem.replace(/\.(manifest\.json|json|db|dump)$/, ''))
   const file = manifest.files.find(({ role }) => role === 'export')
   if (!file)
@@ -125,16 +139,25 @@ export async function exportPath(config: Config, fileOrStem: string): Promise<st
 /** What a file and the database differ in, or two files: what the second one would change in the first. */
 export async function diffFiles(tools: ImportTools, path: string, other: string | undefined): Promise<ImportPlan> {
   const request = { userName: undefined, mode: 'replace' as const, keepExisting: false, strict: false }
-  if (other === undefined) return await planImport(tools, { ...request, path })
+  if (other === undefined) return onlyExported(await planImport(tools, { ...request, path }))
   requireSqlite(tools.engine)
   const scratch = partialPath(join(tools.config.stateDir, 'diff.db'))
   try {
     await makeEmptyDatabase(tools.schema, scratch, tools.config)
     await staged(tools, { ...request, path }, scratch, true, async (_, apply) => await apply())
-    return await staged(tools, { ...request, path: other }, scratch, false, async (plan) => ({ ...plan, into: 'new' }))
+    return await staged(tools, { ...request, path: other }, scratch, false, async (plan) => ({
+      ...onlyExported(plan),
+      into: 'new',
+    }))
   } finally {
     await removeDatabase(scratch)
   }
+}
+
+/** What no export holds, such as sessions, is no difference. */
+function onlyExported<Plan extends Omit<ImportPlan, 'into'>>(plan: Plan): Plan {
+  const models = plan.report.models.filter(({ model }) => Object.hasOwn(plan.file.counts, model))
+  return { ...plan, report: { ...plan.report, models } }
 }
 
 async function importIntoNew(tools: ImportTools, request: ImportRequest): Promise<ImportResult> {
@@ -202,13 +225,13 @@ function fileRequest(config: Config, path: string, userName: string | undefined)
   }
 }
 
-/** Whether there is a database with tables. Damage further in is found when its backup is taken. */
-async function isReadable(engine: Engine): Promise<boolean> {
+/** `new`: no database, or one that cannot be opened. Damage further in is found when it is read or backed up. */
+async function presence(engine: Engine, request: ImportRequest): Promise<'present' | 'new'> {
   try {
-    return !['', '[]'].includes(await engine.structure())
+    return ['', '[]'].includes(await engine.structure()) ? 'new' : 'present'
   } catch (error) {
-    if (asBootkeeperError(error).code === 'DATABASE_CORRUPT') return false
-    throw error
+    requireReplaceable(error, request)
+    return 'new'
   }
 }
 

@@ -68,7 +68,7 @@ describe('commands', () => {
 
   test('inspect and diff say what is there', async () => {
     expect((await ops(app, 'inspect', file)).stdout).toMatch(
-      /^This is a Bootkeeper export, version 1, made .* by test-app 1\.2\.3\./,
+      /^Recognised as: Bootkeeper export, version 1, made .* by test-app 1\.2\.3\./,
     )
     expect(JSON.parse((await ops(app, 'inspect', file, '--json')).stdout)).toMatchObject({
       format: 'bootkeeper 1',
@@ -115,7 +115,7 @@ describe('commands', () => {
       ).join(';'),
     )
     const pages = readFileSync(inside.database)
-    pages.fill(255, 4096 * 8, 4096 * 12)
+    pages.fill(255, 9_000, 4096 * 12)
     writeFileSync(inside.database, pages)
     expect((await ops(inside, 'import', file, '--apply')).stderr).toContain('DATABASE_CORRUPT')
     expect(readFileSync(inside.database).equals(pages)).toBe(true)

@@ -137,7 +137,8 @@ function planAndApply(
   const isInFile = (model: StagedModel) => Object.hasOwn(options.source.header.models, model.mapping.name)
   findInDatabase(stage, (model) => mode === 'merge' || !isInFile(model))
   const emptied = settleMissing(stage)
-  const isMerge = mode === 'merge'
+  // A file that says only a part of each row changes rows in place, and they keep their ids.
+  const isMerge = mode === 'merge' || Object.values(options.source.header.models).some(({ isPartial }) => isPartial)
   const identity = new Identity(
     stage,
     ({ mapping: { target } }) => (isMerge ? 'all' : target.protectedField ? 'protected' : 'none'),

@@ -24,6 +24,11 @@ export class Merge {
     private readonly options: MergeOptions,
   ) {}
 
+  /** With `replace` every row is written anew, unless the file says only a part of it: then it is changed in place. */
+  private isAnew({ mapping }: StagedModel): boolean {
+    return this.options.mode === 'replace' && !mapping.source.isPartial
+  }
+
   private get database() {
     return this.stage.database
   }
@@ -39,7 +44,7 @@ export class Merge {
         if (serialKey(target)?.name === field.name || field.isAutoincrement) continue
         if (value !== undefined && !this.mayBeEmpty(model, field)) continue
         const isAbsent = value === undefined ? 'true' : `${value} IS NULL`
-        const isNew = this.options.mode === 'replace' ? 'true' : `s.line NOT IN (${this.paired(model)})`
+        const isNew = this.isAnew(model) ? 'true' : `s.line NOT IN (${this.paired(model)})`
         const lines = `SELECT s.line FROM ${values.from} WHERE s.x IS NULL AND s.line > 0 AND ${isAbsent} AND ${isNew}`
         this.stage.leaveOut(model, `it has no ${field.name}, which the schema requires`, `line IN (${lines})`)
       }
@@ -148,8 +153,8 @@ export class Merge {
 
   apply(model: StagedModel): void {
     const restore = this.suspend(model)
-    if (this.options.mode === 'replace') this.removeAll(model)
-    else this.update(model)
+    if (this.options.mode === 'replace') this.remove(model)
+    if (!this.isAnew(model)) this.update(model)
     this.insert(model)
     this.raiseSequence(model)
     restore()
@@ -169,10 +174,15 @@ export class Merge {
         .run(target.table, source.sequence)
   }
 
-  private removeAll(model: StagedModel): void {
-    const kept = this.keptCondition(model)
+  private remove(model: StagedModel): void {
+    const stays = this.isAnew(model)
+      ? []
+      : [
+          `l.${this.identity.rowid(model)} IN (SELECT rid FROM ${this.identity.pairs(model)} WHERE line IN (${this.paired(model)}))`,
+        ]
+    const kept = [this.keptCondition(model) ?? [], stays].flat().join(' OR ')
     this.database.exec(
-      kept
+      kept !== ''
         ? `DELETE FROM ${this.identity.live(model)} AS l WHERE NOT (${kept})`
         : `DELETE FROM ${this.identity.live(model)}`,
     )
@@ -222,7 +232,7 @@ export class Merge {
       sources.push(`s.${staged}`)
     }
     const isNew =
-      this.options.mode === 'replace' || !this.hasPairs(model)
+      this.isAnew(model) || !this.hasPairs(model)
         ? ''
         : `AND s.line NOT IN (SELECT line FROM ${this.identity.pairs(model)})`
     this.database.exec(`INSERT INTO ${this.identity.live(model)} (${columns.join(', ')})

@@ -588,6 +588,26 @@ describe('what is wrong with a file', () => {
 })
 
 describe('older formats', () => {
+  test('replace keeps what the file does not say of a row that it names, and settles', async () => {
+    const { model, sql } = await schemaOf(readFileSync(new URL('../../prisma/schema.prisma', import.meta.url), 'utf8'))
+    const target = databaseOf(sql, (database) =>
+      database.exec(`INSERT INTO "User" (id, username, createdAt) VALUES (7, 'john', 'then'), (8, 'gone', 'then');
+        INSERT INTO "Media" (id, tmdbId, title) VALUES (3, 348, 'Alien');
+        INSERT INTO "UserMedia" (userId, mediaId, status, addedAt) VALUES (7, 3, 'WATCHED', 'then'), (8, 3, 'WATCHED', 'then')`),
+    )
+    const payload = path('json')
+    writeFileSync(payload, '{"movies": [{"tmdb_id": 348, "title": "Alien"}, "Dune"]}')
+    for (const counts of [
+      { created: 2, removed: 2, unchanged: 2, updated: 1 },
+      { created: 0, removed: 0, unchanged: 5, updated: 0 },
+    ])
+      expect(totals(await importInto(target, model, payload, { mode: 'replace' }))).toMatchObject(counts)
+    expect(rowsOf(target, 'SELECT id, username, createdAt FROM "User"')).toEqual([[7, 'john', 'then']])
+    expect(rowsOf(target, 'SELECT userId, mediaId, addedAt FROM "UserMedia" WHERE mediaId = 3')).toEqual([
+      [7, 3, 'then'],
+    ])
+  })
+
   test('a title that stands in for none does not replace one', async () => {
     const { model, sql } = await schemaOf(readFileSync(new URL('../../prisma/schema.prisma', import.meta.url), 'utf8'))
     const target = databaseOf(sql, (database) =>
