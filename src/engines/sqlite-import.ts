@@ -16,7 +16,8 @@ import { Identity, looseFunction } from './sqlite-identity.ts'
 import { idFunction, Merge } from './sqlite-merge.ts'
 import { findInDatabase, settleMissing } from './sqlite-missing.ts'
 import { quoted } from './sqlite-rows.ts'
-import { Stage, type StagedModel } from './sqlite-stage.ts'
+import { Stage } from './sqlite-stage.ts'
+import type { StagedModel } from './sqlite-staged-rows.ts'
 import { countRows, readTables, type SqliteTableInfo } from './sqlite-tables.ts'
 
 export interface SqliteImportOptions extends ImportOptions {

@@ -7,7 +7,8 @@ import type { ImportOptions, ModelCounts } from './engine-import.ts'
 import { fieldOf, serialKey } from './import-mapping.ts'
 import { type Identity, Values } from './sqlite-identity.ts'
 import { quoted, text } from './sqlite-rows.ts'
-import type { Stage, StagedModel } from './sqlite-stage.ts'
+import type { Stage } from './sqlite-stage.ts'
+import type { StagedModel } from './sqlite-staged-rows.ts'
 
 export type MergeOptions = Pick<ImportOptions, 'mode' | 'keepExisting' | 'now'>
 
