@@ -1,14 +1,16 @@
 // The child process in which a file is read, staged and imported: long loops that would block the supervisor.
 // Guarantees: killed at any moment, it leaves the database as it was before or as the import makes it.
 
+import { stat } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { reportProgress, serveOperations } from './child.ts'
 import type { DataModel } from './data-model.ts'
-import type { ImportReport } from './engines/engine-import.ts'
+import type { ImportOptions, ImportReport } from './engines/engine-import.ts'
 import type { StagedImport } from './engines/sqlite-import.ts'
 import { BootkeeperError } from './errors.ts'
 import type { Format, ResolveTitle } from './formats/format.ts'
 import { openSource } from './formats/source.ts'
+import { type BulkReader, startBulkReader, worthwhileBytes } from './import-bulk.ts'
 import type { Source, SourceHeader } from './import-source.ts'
 
 export interface FileRequest {
@@ -48,32 +50,53 @@ export const operations = {
   async plan(call: ImportCall): Promise<{ file: FileDescription; report: ImportReport }> {
     // Read by SQLite whenever it makes a temporary file, which it unlinks at once: a kill leaves nothing there.
     process.env.SQLITE_TMPDIR = call.temporaryDirectory
-    const source = await open(call)
-    const { stageImport } = await import('./engines/sqlite-import.ts')
-    let rows = 0
-    const onProgress = (read: number) => {
-      rows += read
-      reportProgress(rows)
+    const { path, model } = call
+    const reader = (await sizeOf(path)) >= worthwhileBytes ? startBulkReader() : undefined
+    try {
+      const source = await open(call)
+      const { stageImport } = await import('./engines/sqlite-import.ts')
+      const { header } = source
+      const readBulk: ImportOptions['readBulk'] = (columns, onBatch) =>
+        (reader as BulkReader).read({ path, header, model, columns }, onBatch)
+      let rows = 0
+      const onProgress = (read: number) => {
+        rows += read
+        reportProgress(rows)
+      }
+      const options = { ...call, source, now: new Date(), onProgress, ...(reader ? { readBulk } : {}) }
+      staged = await stageImport(options, call.mayWrite)
+      return answer(source, staged.plan())
+    } finally {
+      await reader?.stop()
     }
-    staged = await stageImport({ ...call, source, now: new Date(), onProgress }, call.mayWrite)
-    const report = staged.plan()
-    const counts = Object.fromEntries([
-      ...report.models.map(({ model, rows }) => [model, rows]),
-      ...report.notInSchema.flatMap(({ model, field, rows }) => (field === undefined ? [[model, rows]] : [])),
-    ]) as Record<string, number>
-    return { file: describe(source, counts), report }
   },
 
   /** Does what was planned, on the database as it is now. */
-  apply(): ImportReport {
+  async apply(): Promise<ImportReport> {
     if (!staged) throw new Error('apply without plan')
-    const report = staged.apply()
+    const report = await staged.apply()
     staged.close()
     return report
   },
 }
 
 let staged: StagedImport | undefined
+
+function answer(source: Source, report: ImportReport): { file: FileDescription; report: ImportReport } {
+  const counts = Object.fromEntries([
+    ...report.models.map(({ model, rows }) => [model, rows]),
+    ...report.notInSchema.flatMap(({ model, field, rows }) => (field === undefined ? [[model, rows]] : [])),
+  ]) as Record<string, number>
+  return { file: describe(source, counts), report }
+}
+
+/** Of a file that cannot be read, opening it says what is wrong. */
+async function sizeOf(path: string): Promise<number> {
+  return await stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  )
+}
 
 function describe({ header, leftBehind, notes, users }: Source, counts: Record<string, number>): FileDescription {
   const { models: _, ...rest } = header

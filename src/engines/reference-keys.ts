@@ -2,30 +2,45 @@
 // where, they are the same key; one that is nested without end is refused before it is walked through.
 
 import { BootkeeperError } from '../errors.ts'
-import type { SourceHeader } from '../import-source.ts'
+import type { JsonRow, SourceHeader, SourceModel } from '../import-source.ts'
 import type { Mapping } from './import-mapping.ts'
 
 /** Keys of this many rows are kept in memory, so that references to them are resolved while the file is read. */
 const mostKeysInMemory = 400_000
 const deepestReference = 12
 
-/** The keys of a model's rows, while they are few enough to be kept. */
-export class Keys {
-  private lines: Map<string | number, number> | undefined = new Map()
+/** What the keys of a model's rows stand for, while they are few enough to be kept. */
+export class Keys<Value> {
+  private values: Map<string | number, Value> | undefined = new Map()
 
   get areKept(): boolean {
-    return this.lines !== undefined
+    return this.values !== undefined
   }
 
-  find(key: string | number): number | undefined {
-    return this.lines?.get(key)
+  find(key: string | number): Value | undefined {
+    return this.values?.get(key)
   }
 
-  add(key: string | number, line: number): void {
-    if (!this.lines) return
-    this.lines.set(key, line)
-    if (this.lines.size > mostKeysInMemory) this.lines = undefined
+  add(key: string | number, value: Value): void {
+    if (!this.values) return
+    this.values.set(key, value)
+    if (this.values.size > mostKeysInMemory) this.values = undefined
   }
+}
+
+/** As references name the row: its natural key, else `{"#": primary key}`; undefined where neither is whole. */
+export function keyOfRow(row: JsonRow, { key, primaryKey }: SourceModel): unknown {
+  return whole(row, key) ?? asId(whole(row, primaryKey))
+}
+
+function whole(row: JsonRow, members: string[]): unknown {
+  if (members.length === 1) return row[members[0] as string] ?? undefined
+  const parts = members.map((member) => row[member] ?? null)
+  return parts.length === 0 || parts.includes(null) ? undefined : parts
+}
+
+function asId(value: unknown): { '#': unknown } | undefined {
+  return value === undefined ? undefined : { '#': value }
 }
 
 export function whereIs({ hasLines }: SourceHeader, place: number, model: string): string {

@@ -124,7 +124,7 @@ export class Identity {
     this.narrowColumns.set(model, fields)
   }
 
-  private hasPairs(model: StagedModel): boolean {
+  hasPairs(model: StagedModel): boolean {
     return this.exists(`SELECT 1 FROM ${this.pairs(model)}`)
   }
 

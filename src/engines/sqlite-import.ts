@@ -8,11 +8,14 @@ import { statSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import type { Model } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
+import { NotStraight } from './bulk-rows.ts'
 import { requireColumns } from './engine-export.ts'
 import type { ImportOptions, ImportReport, ModelCounts } from './engine-import.ts'
-import { mapSource, type SourceMap } from './import-mapping.ts'
+import { type Mapping, mapSource } from './import-mapping.ts'
 import { newId } from './new-id.ts'
+import { SqliteBulk } from './sqlite-bulk.ts'
 import { Identity, looseFunction } from './sqlite-identity.ts'
+import { requireCounts, tableOfModel, violations } from './sqlite-import-checks.ts'
 import { idFunction, Merge } from './sqlite-merge.ts'
 import { findInDatabase, settleMissing } from './sqlite-missing.ts'
 import { quoted } from './sqlite-rows.ts'
@@ -26,14 +29,16 @@ export interface SqliteImportOptions extends ImportOptions {
 }
 
 // Larger ones are slower: what is sorted should fit into the processor's cache.
-const cacheKilobytes = 8_000
+const cacheKilobytes = 4_000
 
 /** A file whose rows were read and checked, and lie beside the database. */
 export interface StagedImport {
+  /** Whether the tables take the rows as they stand: see sqlite-bulk.ts. */
+  readonly isBulk: boolean
   /** What would happen; reads only. Throws IMPORT_INCOMPLETE. */
   plan(): ImportReport
   /** Does it, in one transaction, as the database is now. Throws IMPORT_CONFLICT, IMPORT_INCOMPLETE, DATABASE_BUSY. */
-  apply(): ImportReport
+  apply(): Promise<ImportReport>
   close(): void
 }
 
@@ -45,22 +50,21 @@ export async function stageImport(options: SqliteImportOptions, mayWrite: boolea
     database.pragma('temp_store = file')
     database.pragma(`cache_size = -${cacheKilobytes}`)
     database.pragma(`temp.cache_size = -${cacheKilobytes}`)
+    // A second thread sorts while an index is built.
+    database.pragma('threads = 1')
     database.pragma('foreign_keys = off')
     // The usual of a WAL database is to trust the system with the last commits.
     database.pragma('synchronous = full')
     defineFunctions(database, options.now)
-    const staged = await stageFile(database, options)
-    const { models } = staged.stage
-    const leftOut = models.filter(({ hasLeftOut }) => hasLeftOut)
     const file = fileOf(databasePath)
+    let way = (await stageBulk(database, options)) ?? (await stageGeneral(database, options))
     const within = (begin: string, end: string, apply: boolean) => {
-      for (const model of models) model.hasLeftOut = leftOut.includes(model)
       database.exec(begin)
       try {
         // From here on nobody can replace the file; a boot may have done so while the rows were read.
         if (apply && fileOf(databasePath) !== file)
           throw new BootkeeperError('DATABASE_BUSY', `${databasePath} was replaced while the file was read.`)
-        const report = planAndApply(database, staged, options, apply)
+        const report = run(database, way, options, apply)
         database.exec(end)
         return report
       } catch (error) {
@@ -69,9 +73,19 @@ export async function stageImport(options: SqliteImportOptions, mayWrite: boolea
       }
     }
     return {
+      isBulk: way.isBulk,
       // Rolled back with all that it wrote beside the rows, so that `apply` looks at the database anew.
       plan: () => within('BEGIN', 'ROLLBACK', false),
-      apply: () => within('BEGIN IMMEDIATE', 'COMMIT', true),
+      async apply() {
+        try {
+          return within('BEGIN IMMEDIATE', 'COMMIT', true)
+        } catch (error) {
+          if (!(error instanceof NotStraight)) throw error
+          // Rows have come into the tables since: they are to be told from those of the file.
+          way = await stageGeneral(database, options)
+          return within('BEGIN IMMEDIATE', 'COMMIT', true)
+        }
+      },
       close: () => database.close(),
     }
   } catch (error) {
@@ -93,7 +107,72 @@ function defineFunctions(database: Database.Database, now: Date): void {
   database.function(idFunction, (kind, _line) => (kind === 'uuid' ? randomUUID() : newId(String(kind), now)))
 }
 
-async function stageFile(database: Database.Database, { model, source, onProgress }: ImportOptions) {
+/** How the rows of a file become those of the database; they have been read. Inside a transaction. */
+interface Way {
+  isBulk: boolean
+  tables: Map<string, SqliteTableInfo>
+  /** The models of the schema that the file has. */
+  inFile: Set<Model>
+  /** Without the models that the file does not have. Throws NotStraight where only the general way is left. */
+  prepare(): { report: ImportReport; writes: { mapping: Mapping; run: () => void }[] }
+}
+
+/** Undefined where the straight way does not lead there: the general one does, or says what is wrong. */
+async function stageBulk(database: Database.Database, options: SqliteImportOptions): Promise<Way | undefined> {
+  const { map, tables, tableOf } = open(database, options)
+  database.exec('BEGIN')
+  try {
+    const bulk = await SqliteBulk.stage(database, map, tableOf, options)
+    database.exec('COMMIT')
+    return {
+      isBulk: true,
+      tables,
+      inFile: new Set(map.mappings.map(({ target }) => target)),
+      prepare() {
+        bulk.requireRoom()
+        const report = { models: bulk.counts(), emptied: [], skipped: [], ...differences(bulk) }
+        return { report, writes: bulk.writes }
+      },
+    }
+  } catch {
+    // Whatever it was: the general way meets it too, and knows its place in the file.
+    database.exec('ROLLBACK')
+    return undefined
+  }
+}
+
+async function stageGeneral(database: Database.Database, options: SqliteImportOptions): Promise<Way> {
+  const { map, tables, tableOf } = open(database, options)
+  const { source, onProgress } = options
+  // Only the temporary tables are written to: no lock is held on the database while the file is read.
+  database.exec('BEGIN')
+  const stage = new Stage(database, source.header, map, tableOf)
+  for await (const batch of source.batches()) {
+    for (const row of batch) stage.add(row)
+    onProgress?.(batch.length)
+  }
+  stage.resolve()
+  database.exec('COMMIT')
+  const inFile = stage.models.filter(({ mapping }) => Object.hasOwn(source.header.models, mapping.name))
+  const leftOut = stage.models.filter(({ hasLeftOut }) => hasLeftOut)
+  return {
+    isBulk: false,
+    tables,
+    inFile: new Set(inFile.map(({ mapping }) => mapping.target)),
+    prepare() {
+      for (const model of stage.models) model.hasLeftOut = leftOut.includes(model)
+      const { merge, emptied } = meet(stage, options, (model) => inFile.includes(model))
+      const models = inFile.map((model) => merge.counts(model))
+      const skipped = inFile.flatMap(({ mapping, name, hasLeftOut }) =>
+        hasLeftOut ? skippedOf(stage, mapping.name, name) : [],
+      )
+      const report = { models, emptied, skipped, ...differences(stage) }
+      return { report, writes: inFile.map((model) => ({ mapping: model.mapping, run: () => merge.apply(model) })) }
+    },
+  }
+}
+
+function open(database: Database.Database, { model, source }: ImportOptions) {
   const tables = readTables(database)
   const map = mapSource(model, source.header)
   if (map.mappings.every(({ source: { fields } }) => fields.length === 0))
@@ -101,7 +180,7 @@ async function stageFile(database: Database.Database, { model, source, onProgres
       'IMPORT_OTHER_APP',
       `The file has ${listOf(Object.keys(source.header.models))}; the schema has none of them.`,
     )
-  const tableOf = (target: Model): SqliteTableInfo => {
+  const tableOf = ({ target }: Mapping): SqliteTableInfo => {
     const table = tables.get(target.table)
     try {
       requireColumns(
@@ -116,52 +195,40 @@ async function stageFile(database: Database.Database, { model, source, onProgres
     }
     return table as SqliteTableInfo
   }
-  // Only the temporary tables are written to: no lock is held on the database while the file is read.
-  database.exec('BEGIN')
-  const stage = new Stage(database, source.header, map, ({ target }) => tableOf(target))
-  for await (const batch of source.batches()) {
-    for (const row of batch) stage.add(row)
-    onProgress?.(batch.length)
-  }
-  stage.resolve()
-  database.exec('COMMIT')
-  return { stage, map, tables }
+  return { tables, map, tableOf }
 }
 
-function planAndApply(
-  database: Database.Database,
-  { stage, map, tables }: Awaited<ReturnType<typeof stageFile>>,
-  options: SqliteImportOptions,
-  apply: boolean,
-): ImportReport {
-  const { mode, strict } = options
-  const isInFile = (model: StagedModel) => Object.hasOwn(options.source.header.models, model.mapping.name)
+/** Settles which row of the file is which of the database, and which cannot be imported. */
+function meet(stage: Stage, options: ImportOptions, isInFile: (model: StagedModel) => boolean) {
+  const { mode, source, keepExisting } = options
   findInDatabase(stage, (model) => mode === 'merge' || !isInFile(model))
   const emptied = settleMissing(stage)
   // A file that says only a part of each row changes rows in place, and they keep their ids.
-  const isMerge = mode === 'merge' || Object.values(options.source.header.models).some(({ isPartial }) => isPartial)
+  const isMerge = mode === 'merge' || Object.values(source.header.models).some(({ isPartial }) => isPartial)
   const identity = new Identity(
     stage,
     ({ mapping: { target } }) => (isMerge ? 'all' : target.protectedField ? 'protected' : 'none'),
-    isMerge
-      ? ({ mapping: { target } }, { name }) => options.keepExisting || target.primaryKey.includes(name)
-      : undefined,
+    isMerge ? ({ mapping: { target } }, { name }) => keepExisting || target.primaryKey.includes(name) : undefined,
   )
   identity.findAll()
   const merge = new Merge(stage, identity, options)
   merge.leaveOutIncomplete()
   emptied.push(...settleMissing(stage))
-  const others = mode === 'replace' ? otherTables(database, stage, options) : []
-  const models = [...stage.models.filter(isInFile).map((model) => merge.counts(model)), ...others]
-  const report = { models, emptied, ...differences(stage, map) }
-  if (strict && report.skipped.length > 0) throw incomplete(report)
+  return { merge, emptied }
+}
+
+function run(database: Database.Database, way: Way, options: ImportOptions, apply: boolean): ImportReport {
+  const { report, writes } = way.prepare()
+  if (options.strict && report.skipped.length > 0) throw incomplete(report)
+  const others = options.mode === 'replace' ? otherTables(database, way.inFile, options) : []
+  report.models.push(...others)
   if (!apply) return report
 
-  const before = violations(database, tables)
-  merge.emptyOthers(others.map(({ model }) => tableOfModel(options, model)))
-  for (const model of stage.models) if (isInFile(model)) write(() => merge.apply(model), model)
+  const before = violations(database, way.tables)
+  for (const { model } of others) database.exec(`DELETE FROM main.${quoted(tableOfModel(options, model))}`)
+  for (const { mapping, run } of writes) write(run, mapping)
   requireCounts(database, report.models, options)
-  const after = violations(database, tables)
+  const after = violations(database, way.tables)
   if (after.count > before.count)
     throw new BootkeeperError(
       'IMPORT_CONFLICT',
@@ -174,12 +241,7 @@ function planAndApply(
  * With `replace`: models that the file does not have. Their rows belong to what was, above all those of sessions: another
  * user may have that id now. A file that speaks of a part of the data only, as older formats do, leaves the rest alone.
  */
-function otherTables(database: Database.Database, stage: Stage, { model, source }: SqliteImportOptions): ModelCounts[] {
-  const inFile = new Set(
-    stage.models
-      .filter(({ mapping }) => Object.hasOwn(source.header.models, mapping.name))
-      .map((each) => each.mapping.target),
-  )
+function otherTables(database: Database.Database, inFile: Set<Model>, { model, source }: ImportOptions): ModelCounts[] {
   const isPart = Object.values(source.header.models).some(({ isPartial }) => isPartial)
   return model.models
     .filter((each) => !inFile.has(each) && !each.protectedField && (each.isTransient || !isPart))
@@ -196,11 +258,7 @@ function otherTables(database: Database.Database, stage: Stage, { model, source 
     .filter(({ removed }) => removed > 0)
 }
 
-function tableOfModel({ model }: ImportOptions, name: string): string {
-  return model.models.find((each) => each.name === name)?.table ?? name
-}
-
-function write(run: () => void, { mapping: { target } }: StagedModel): void {
+function write(run: () => void, { target }: Mapping): void {
   try {
     run()
   } catch (error) {
@@ -212,85 +270,20 @@ function write(run: () => void, { mapping: { target } }: StagedModel): void {
   }
 }
 
-function requireCounts(database: Database.Database, counts: ModelCounts[], options: ImportOptions): void {
-  for (const { model, created, updated, unchanged, kept } of counts) {
-    const table = tableOfModel(options, options.source.header.models[model] ? targetName(options, model) : model)
-    const wanted = created + updated + unchanged + kept
-    const found = database
-      .prepare(`SELECT count(*) FROM main.${quoted(table)}`)
-      .pluck()
-      .get() as number
-    if (found !== wanted)
-      throw new BootkeeperError(
-        'INTERNAL',
-        `${model} has ${found} rows after the import, not ${wanted}. Nothing was kept.`,
-      )
-  }
-}
-
-/** A model that was renamed since is found by its table. */
-function targetName({ model, source }: ImportOptions, name: string): string {
-  const { table } = source.header.models[name] ?? {}
-  return (
-    (model.models.find((each) => each.name === name) ?? model.models.find((each) => each.table === table))?.name ?? name
-  )
-}
-
-/**
- * Values of foreign keys that no row answers. Each distinct value is looked up once, in the order of its index: many
- * times faster than `PRAGMA foreign_key_check`, which asks for every row.
- */
-function violations(
-  database: Database.Database,
-  tables: Map<string, SqliteTableInfo>,
-): { count: number; example: string } {
-  let count = 0
-  let example = ''
-  for (const name of tables.keys())
-    for (const { table, from, to } of foreignKeys(database, name, tables)) {
-      const isSet = from.map((column) => `${quoted(column)} IS NOT NULL`).join(' AND ')
-      const on = from.map((column, part) => `p.${quoted(to[part] as string)} = d.${quoted(column)}`).join(' AND ')
-      const found = database
-        .prepare(`SELECT count(*) FROM (SELECT DISTINCT ${from.map(quoted).join(', ')} FROM main.${quoted(name)} WHERE ${isSet}) AS d
-          WHERE NOT EXISTS (SELECT 1 FROM main.${quoted(table)} AS p WHERE ${on})`)
-        .pluck()
-        .get() as number
-      count += found
-      if (found > 0) example ||= `${name} (${from.join(', ')})`
-    }
-  return { count, example }
-}
-
-function foreignKeys(database: Database.Database, name: string, tables: Map<string, SqliteTableInfo>) {
-  const rows = database
-    .prepare('SELECT id, "table", "from", "to" FROM pragma_foreign_key_list(?) ORDER BY id, seq')
-    .all(name) as { id: number; table: string; from: string; to: string | null }[]
-  const keys = new Map<number, { table: string; from: string[]; to: string[] }>()
-  for (const { id, table, from, to } of rows) {
-    const key = keys.get(id) ?? { table, from: [], to: [] }
-    key.to.push(to ?? tables.get(table)?.primaryKey[key.from.length] ?? 'rowid')
-    key.from.push(from)
-    keys.set(id, key)
-  }
-  // A foreign key to a table that is not there is the schema's affair.
-  return [...keys.values()].filter(({ table }) => tables.has(table))
-}
-
-function differences(stage: Stage, map: SourceMap): Omit<ImportReport, 'models' | 'emptied'> {
-  const skipped: ImportReport['skipped'] = []
+function differences(read: {
+  models: Iterable<{ mapping: Mapping; rows: number; lost: Iterable<[string, number]> }>
+  unknown: [string, number][]
+}): Pick<ImportReport, 'notInSchema' | 'notInFile'> {
   const notInSchema: ImportReport['notInSchema'] = []
   const notInFile: ImportReport['notInFile'] = []
-  for (const [model, rows] of stage.unknown) notInSchema.push({ model, rows })
-  for (const { name, rows, mapping, lost, hasLeftOut } of stage.models) {
+  for (const [model, rows] of read.unknown) notInSchema.push({ model, rows })
+  for (const { rows, mapping, lost } of read.models) {
     if (mapping.source.fields.length === 0) continue
-    if (hasLeftOut) skipped.push(...skippedOf(stage, mapping.name, name))
     for (const [field, count] of lost) notInSchema.push({ model: mapping.name, field, rows: count })
     const fields = mapping.missing.filter((field) => !field.isAutoincrement).map((field) => field.name)
     if (fields.length > 0 && rows > 0 && !mapping.source.isPartial) notInFile.push({ model: mapping.name, fields })
   }
-  for (const name of map.unknown)
-    if (!stage.unknown.some(([known]) => known === name)) notInSchema.push({ model: name, rows: 0 })
-  return { skipped, notInSchema, notInFile }
+  return { notInSchema, notInFile }
 }
 
 function skippedOf(stage: Stage, model: string, table: string): ImportReport['skipped'] {

@@ -20,7 +20,7 @@ export class RowWriter {
     database: Database.Database,
     table: string,
     private readonly usual: string[],
-    rare: string[],
+    rare: string[] = [],
   ) {
     this.rowsAtOnce = Math.max(1, Math.min(50, Math.floor(mostParameters / usual.length)))
     const prepare = (names: string[], rows: number) => {
@@ -44,6 +44,15 @@ export class RowWriter {
       this.insert.many.run(this.waiting)
       this.forget()
     } else if (this.waitingLength > mostWaitingLength) this.flush()
+  }
+
+  /** Whole rows, one behind the other; none of them waits. */
+  addAll(cells: Cell[]): void {
+    const { length } = this.usual
+    const many = this.rowsAtOnce * length
+    let at = 0
+    for (; at + many <= cells.length; at += many) this.insert.many.run(cells.slice(at, at + many))
+    for (; at < cells.length; at += length) this.insert.one.run(cells.slice(at, at + length))
   }
 
   addRare(cells: Cell[], reason: string | null, raw: Cell[]): void {

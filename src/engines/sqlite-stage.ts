@@ -23,13 +23,13 @@ export class Stage {
     readonly database: Database.Database,
     private readonly header: SourceHeader,
     { mappings, unknown }: SourceMap,
-    tables: (mapping: Mapping) => SqliteTableInfo,
+    tableOf: (mapping: Mapping) => SqliteTableInfo,
   ) {
     const referred = new Set(mappings.flatMap(({ references }) => references.map(({ to }) => to)))
-    const keys = new Map<number, Keys>()
+    const keys = new Map<number, Keys<number>>()
     for (const index of referred) keys.set(index, new Keys())
     const staged = mappings.map(
-      (mapping) => new StagedRows(database, header, mapping, tables(mapping), keys.get(mapping.index), keys),
+      (mapping) => new StagedRows(database, header, mapping, tableOf(mapping), keys.get(mapping.index), keys),
     )
     this.models = staged.map(({ model }) => model)
     this.byName = new Map(staged.map((each) => [each.model.mapping.name, each]))

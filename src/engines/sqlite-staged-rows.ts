@@ -7,7 +7,7 @@ import type { Field } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
 import type { JsonRow, SourceHeader } from '../import-source.ts'
 import { type Mapping, serialKey } from './import-mapping.ts'
-import { type Keys, keyText, requireShallow, sameKey, simpleKey, whereIs } from './reference-keys.ts'
+import { type Keys, keyOfRow, keyText, requireShallow, sameKey, simpleKey, whereIs } from './reference-keys.ts'
 import { type Cell, cellOf, hiddenCell, type ToCell, ValueWithoutPlace, WrongValue } from './sqlite-cells.ts'
 import { RowWriter } from './sqlite-row-writer.ts'
 import { quoted } from './sqlite-rows.ts'
@@ -53,8 +53,6 @@ export class StagedRows {
   private reason: string | null = null
   private hasRaw = false
   private raw: Cell[]
-  private readonly keyMembers: string[]
-  private readonly idMembers: string[]
 
   constructor(
     database: Database.Database,
@@ -62,8 +60,8 @@ export class StagedRows {
     mapping: Mapping,
     table: SqliteTableInfo,
     /** Where rows of other models refer to these rows. */
-    private readonly keys: Keys | undefined,
-    private readonly keysOf: Map<number, Keys>,
+    private readonly keys: Keys<number> | undefined,
+    private readonly keysOf: Map<number, Keys<number>>,
   ) {
     const { cells, raw, references, source, target, index } = mapping
     const name = `temp.s${index}`
@@ -129,9 +127,6 @@ export class StagedRows {
       ...[...cells, ...raw].flatMap(({ member }) => member ?? []),
       ...references.flatMap(({ member, rawMembers }) => rawMembers ?? [member]),
     ])
-    this.keyMembers = source.key
-    // What `{"#": …}` holds: the referenced fields, which are the primary key unless the relation names others.
-    this.idMembers = source.primaryKey
   }
 
   add(row: JsonRow, line: number): void {
@@ -218,25 +213,16 @@ export class StagedRows {
 
   /** As references name the row; null where none do. */
   private keyOf(row: JsonRow, line: number): string | null {
-    const { keys, keyMembers } = this
-    if (!keys) return null
-    const parts = keyMembers.map((member) => row[member] ?? null)
-    const isWhole = parts.length > 0 && parts.every((part) => part !== null)
-    const key = isWhole ? (parts.length === 1 ? parts[0] : parts) : this.idOf(row)
+    const { keys } = this
+    const key = keys && keyOfRow(row, this.model.mapping.source)
     if (key === undefined) return null
     const simple = simpleKey(key)
-    if (keys.areKept) {
+    if (keys?.areKept) {
       const first = keys.find(simple)
       if (first !== undefined) throw sameKey(this.header, this.model.mapping, keyText(key), first, line)
       keys.add(simple, line)
     }
     return keyText(key)
-  }
-
-  private idOf(row: JsonRow): { '#': unknown } | undefined {
-    const parts = this.idMembers.map((member) => row[member] ?? null)
-    if (parts.length === 0 || parts.some((part) => part === null)) return undefined
-    return { '#': parts.length === 1 ? parts[0] : parts }
   }
 
   /** The line that it names, or its text where that is not known yet. */

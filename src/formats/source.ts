@@ -8,7 +8,7 @@ import { BootkeeperError } from '../errors.ts'
 import type { JsonRow, Source, SourceHeader, SourceRow } from '../import-source.ts'
 import { formatName, formatVersion, looksLikeExport } from './bootkeeper-document.ts'
 import { type ExportHeader, exportHeaderSchema } from './bootkeeper-header.ts'
-import { readExportRows } from './bootkeeper-reader.ts'
+import { readExportFile, readExportRows } from './bootkeeper-reader.ts'
 import type { DecodeContext, Format } from './format.ts'
 import { decodeValue, knownFormats, recogniseFormat } from './known.ts'
 import { lineOfPath, lineOfSyntaxError } from './locate.ts'
@@ -50,9 +50,15 @@ async function openLines(path: string, pieces: AsyncGenerator<Buffer>): Promise<
   })
   const first = await rows.next()
   if (!header) throw new BootkeeperError('EXPORT_DAMAGED', `${path} has no header.`)
-  async function* batches() {
+  async function* begun() {
     if (!first.done) yield first.value
     yield* rows
+  }
+  let isBegun = false
+  function batches() {
+    if (isBegun) return readExportFile(path)
+    isBegun = true
+    return begun()
   }
   return { header: describe(header, true), batches, leftBehind: leftBehindOf(header), notes: [] }
 }

@@ -57,7 +57,7 @@ async function importInto(databasePath: string, model: DataModel, file: string, 
   try {
     const plan = staged.plan()
     if (!apply) return plan
-    const report = staged.apply()
+    const report = await staged.apply()
     // Nothing came between.
     expect(report).toEqual(plan)
     return report
@@ -396,7 +396,7 @@ model Session {
     const how = { mode: 'merge', keepExisting: false, strict: false } as const
     const staged = await stageImport({ databasePath: target, model, source, busyMs: 10, now: new Date(), ...how }, true)
     renameSync(other, target)
-    expect(() => staged.apply()).toThrow('was replaced while the file was read')
+    await expect(staged.apply()).rejects.toThrow('was replaced while the file was read')
     staged.close()
     expect(rowsOf(target, 'SELECT * FROM "User"')).toEqual([])
   })
