@@ -2,8 +2,10 @@
 // Guarantees: every entry arrives, once for each user and media; what was joined, settled or could not be kept as it
 // was is said in the notes; nothing is invented, so a member without a value is left out.
 
+import type { Findings } from './findings.ts'
 import type { DecodeContext, Decoded, JsonRow, SourceModel, SourceRow, TitleQuery } from './format.ts'
-import { type Findings, isTmdbId, quoted, settingNames } from './library-entry.ts'
+import { isTmdbId, settingNames } from './library-shape.ts'
+import { quoted } from './quote.ts'
 
 export type Status = 'WATCHED' | 'WATCHLIST' | 'BLOCKED'
 export type MediaType = 'movie' | 'tv'
