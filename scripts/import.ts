@@ -22,7 +22,7 @@ gzip, zstd or bzip2. Says what it would do; does it with --apply, after a backup
   --mode MODE       merge: add to what is there, told apart by natural keys (usual)
                     replace: the database becomes what the file says
   --keep-existing   with merge: rows that are there already stay as they are
-  --user NAME       whose a file is that names no user
+  --user NAME       whose a file is that names no user; refused for one that does
   --strict          refuse the file where a row of it cannot be imported
   --apply           do it
   --json            print one object

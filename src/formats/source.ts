@@ -12,15 +12,19 @@ import { readExportRows } from './bootkeeper-reader.ts'
 import type { DecodeContext, Format } from './format.ts'
 import { decodeValue, knownFormats, recogniseFormat } from './known.ts'
 import { lineOfPath, lineOfSyntaxError } from './locate.ts'
+import { quoted } from './quote.ts'
 
 export interface OpenSourceOptions extends DecodeContext {
   /** The app's own formats, asked before the known ones. */
   formats?: Format[]
 }
 
+const currentFormat = `${formatName} ${formatVersion}`
+
 /** Of a file that has to be read whole. An older export of ten thousand titles has 5 MB. */
 const mostWholeBytes = 64 * 1024 * 1024
 
+/** Throws USAGE for a user's name where the file says itself whose it is, and what it takes to read the file. */
 export async function openSource(path: string, options: OpenSourceOptions): Promise<Source> {
   const compression = await detectCompression(path)
   const pieces = readDecompressed(path, compression)
@@ -29,8 +33,25 @@ export async function openSource(path: string, options: OpenSourceOptions): Prom
   const all = prepend(first.value, pieces)
   const beginning = first.value.toString('latin1', 0, 200)
   if (looksLikeExport(beginning)) requireVersion(path, /^"version": (.{1,20}),$/m.exec(beginning)?.[1])
-  if (looksLikeExport(beginning)) return await openLines(path, all)
-  return await openWhole(path, all, options)
+  const source = looksLikeExport(beginning) ? await openLines(path, all) : await openWhole(path, all, options)
+  if (options.userName !== undefined) requireUser(path, source, options.userName)
+  return source
+}
+
+/** To read all as that user's, or that user's alone, would be a guess. An app's own format does as it likes. */
+function requireUser(path: string, { header, users = [] }: Source, userName: string): void {
+  const names = users.map(({ name }) => name)
+  const isOwn = !knownFormats.some(({ name }) => name === header.format) && header.format !== currentFormat
+  if (isOwn || (names.length === 1 && names[0] === userName)) return
+  const says = names.length > 0 ? `says itself whose it is: ${shortList(names)}` : 'is not of one user'
+  throw new BootkeeperError('USAGE', `${path} ${says}. --user NAME is for a file that names none.`, {
+    next: 'Run the same without --user.',
+  })
+}
+
+function shortList(names: string[]): string {
+  const shown = names.slice(0, 3).map(quoted).join(', ')
+  return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown
 }
 
 async function* prepend(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
@@ -70,7 +91,7 @@ function parseHeader(path: string, header: unknown): ExportHeader {
 function describe(header: ExportHeader, hasLines: boolean): SourceHeader {
   const { createdAt, app, engine, fingerprint, models } = header
   return {
-    format: `${formatName} ${formatVersion}`,
+    format: currentFormat,
     title: `Bootkeeper export, version ${formatVersion}`,
     certainty: 'certain',
     version: String(formatVersion),

@@ -5,6 +5,7 @@ import { execFileSync } from 'node:child_process'
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { openSource } from '../../src/formats/source.ts'
 import {
   canonicalHash,
   databaseOf,
@@ -110,6 +111,30 @@ describe('what is wrong with a file', () => {
 })
 
 describe('older formats', () => {
+  test('a user is refused where the file says whose it is, but for the one that it names', async () => {
+    const list = '{"movies": ["Dune"]}'
+    const write = (content: string) => {
+      const file = path('json')
+      writeFileSync(file, content)
+      return file
+    }
+    const one = write(`{"username": "john", "data": ${list}}`)
+    const several = write(`{"john": ${list}, "ann": ${list}}`)
+    const { file: current } = await filled(plainShop, `INSERT INTO "User" VALUES (1, 'ann')`)
+    const pretty = write(JSON.stringify(JSON.parse(readFileSync(current, 'utf8')), null, 2))
+    for (const [file, userName, message] of [
+      [one, 'ann', 'says itself whose it is: "john".'],
+      [several, 'john', 'says itself whose it is: "john", "ann".'],
+      [current, 'ann', 'is not of one user.'],
+      [pretty, 'ann', 'is not of one user.'],
+    ] as const) {
+      const error = await openSource(file, { userName }).catch((thrown: unknown) => thrown)
+      expect(error).toMatchObject({ code: 'USAGE', message: expect.stringContaining(message) })
+    }
+    for (const file of [one, write(list)])
+      expect((await openSource(file, { userName: 'john' })).users).toMatchObject([{ name: 'john' }])
+  })
+
   test('replace keeps what the file does not say of a row that it names, and settles', async () => {
     const { model, sql } = await schemaOf(readFileSync(new URL('../../prisma/schema.prisma', import.meta.url), 'utf8'))
     const target = databaseOf(sql, (database) =>
@@ -123,7 +148,9 @@ describe('older formats', () => {
       { created: 2, removed: 2, unchanged: 2, updated: 1 },
       { created: 0, removed: 0, unchanged: 5, updated: 0 },
     ])
-      expect(totals(await importInto(target, model, payload, { mode: 'replace' }))).toMatchObject(counts)
+      expect(totals(await importInto(target, model, payload, { mode: 'replace', userName: 'john' }))).toMatchObject(
+        counts,
+      )
     expect(rowsOf(target, 'SELECT id, username, createdAt FROM "User"')).toEqual([[7, 'john', 'then']])
     expect(rowsOf(target, 'SELECT userId, mediaId, addedAt FROM "UserMedia" WHERE mediaId = 3')).toEqual([
       [7, 3, 'then'],
@@ -137,7 +164,7 @@ describe('older formats', () => {
     )
     const payload = path('json')
     writeFileSync(payload, '{"movies": [{"tmdb_id": 348, "year": 1979}, {"tmdb_id": 5}]}')
-    await importInto(target, model, payload)
+    await importInto(target, model, payload, { userName: 'john' })
     expect(rowsOf(target, 'SELECT tmdbId, title, releaseYear FROM "Media" ORDER BY 1')).toEqual([
       [5, 'TMDB 5', null],
       [348, 'Alien', '1979'],
@@ -151,7 +178,8 @@ describe('older formats', () => {
     const { model, sql } = await schemaOf(readFileSync(new URL('../../prisma/schema.prisma', import.meta.url), 'utf8'))
     const target = databaseOf(sql)
     const file = fileURLToPath(new URL(name, golden))
-    const first = await importInto(target, model, file)
+    const how = name.startsWith('payload') ? { userName: 'john' } : {}
+    const first = await importInto(target, model, file, how)
     const expected = JSON.parse(readFileSync(new URL(name.replace('.json', '.expected.json'), golden), 'utf8')) as {
       rows: Record<string, unknown[]>
     }
@@ -159,7 +187,7 @@ describe('older formats', () => {
     expect(first.skipped).toEqual([])
     expect(totals(first)).toMatchObject({ created: rows, updated: 0, skipped: 0 })
     const hash = canonicalHash(exportOf(model, target))
-    const second = await importInto(target, model, file)
+    const second = await importInto(target, model, file, how)
     expect(totals(second)).toMatchObject({ created: 0, updated: 0, unchanged: rows })
     expect(canonicalHash(exportOf(model, target))).toBe(hash)
   })

@@ -41,7 +41,7 @@ export function exportOf(model: DataModel, databasePath: string): string {
   return target
 }
 
-type How = Partial<Pick<ImportOptions, 'mode' | 'keepExisting' | 'strict'> & { apply: boolean }>
+type How = Partial<Pick<ImportOptions, 'mode' | 'keepExisting' | 'strict'> & { userName: string; apply: boolean }>
 
 export async function importInto(
   databasePath: string,
@@ -49,8 +49,8 @@ export async function importInto(
   file: string,
   how: How = {},
 ): Promise<ImportReport> {
-  const source = await openSource(file, { userName: 'john' })
-  const { apply = true, ...rest } = how
+  const { apply = true, userName, ...rest } = how
+  const source = await openSource(file, userName === undefined ? {} : { userName })
   const options = { mode: 'merge', keepExisting: false, strict: false, ...rest } as const
   const staged = await stageImport({ databasePath, model, source, busyMs: 1000, now: new Date(0), ...options }, apply)
   try {

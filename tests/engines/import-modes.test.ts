@@ -156,7 +156,7 @@ model Session {
     )
     const payload = path('json')
     writeFileSync(payload, '{"movies": ["Dune"]}')
-    await importInto(target, model, payload, { mode: 'replace' })
+    await importInto(target, model, payload, { mode: 'replace', userName: 'john' })
     expect(rowsOf(target, 'SELECT tmdbApiKey FROM "SystemConfig"')).toEqual([['key']])
     expect(rowsOf(target, 'SELECT username FROM "User"')).toEqual([['john']])
     expect(rowsOf(target, 'SELECT * FROM "Session"')).toEqual([])
