@@ -19,7 +19,10 @@ export function showFile({
   const lines = [`${certainty === 'certain' ? 'Recognised as' : 'Probably'}: ${title}${made ? `, ${made}` : ''}.`]
   if (users) {
     const kinds = [...new Set(users.flatMap(({ entries }) => Object.keys(entries)))]
-    const rows = users.map(({ name, entries }) => [name, ...kinds.map((kind) => formatCount(entries[kind] ?? 0))])
+    const rows = users.map(({ name, entries }) => [
+      name ?? '(unknown)',
+      ...kinds.map((kind) => formatCount(entries[kind] ?? 0)),
+    ])
     lines.push(table(['user', ...kinds], rows))
   } else
     lines.push(
@@ -28,6 +31,8 @@ export function showFile({
         Object.entries(counts).map(([name, rows]) => [name, formatCount(rows)]),
       ),
     )
+  if (users?.some(({ name }) => name === null))
+    lines.push('! The file does not say whose it is: an import needs --user NAME.')
   lines.push(...notes.map((note) => `! ${note}`))
   lines.push(
     ...leftBehind.map(

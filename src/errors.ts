@@ -171,7 +171,7 @@ export const errorTable = {
     exitCode: 64,
     meaning: 'The file does not say whose data it is.',
     safe: untouched,
-    next: 'Name the user with --user NAME.',
+    next: 'Name the user: `npx bootkeeper import FILE --user NAME`.',
   },
   BACKUP_NOT_FOUND: {
     exitCode: 65,

@@ -52,7 +52,7 @@ export interface ImportTools {
   onProgress?: (rows: number) => void
 }
 
-/** Reads the file and says what it is. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID, USER_NEEDED. */
+/** Reads the file and says what it is. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID. */
 export async function inspectFile(config: Config, path: string, userName?: string): Promise<FileDescription> {
   return await inChild((child) => child.call('inspect', fileRequest(config, path, userName)))
 }

@@ -131,6 +131,17 @@ describe('commands', () => {
     const asked = await ops(recommender, 'import', payload)
     expect(asked).toMatchObject({ exitCode: 64 })
     expect(asked.stderr).toContain('--user NAME')
+    const unknown = await ops(recommender, 'inspect', payload)
+    expect(unknown).toMatchObject({ exitCode: 0, stderr: '' })
+    expect(unknown.stdout).toMatch(
+      /\(unknown\) +2 +0 [\s\S]*! The file does not say whose it is: an import needs --user/,
+    )
+    expect(JSON.parse((await ops(recommender, 'inspect', payload, '--json')).stdout).users).toMatchObject([
+      { name: null, entries: { movies: 2 } },
+    ])
+    const named = await ops(recommender, 'inspect', payload, '--user', 'john')
+    expect(named.stdout).toMatch(/ john +2 /)
+    expect(named.stdout).not.toContain('whose it is')
     writeFileSync(
       join(recommender.dir, 'formats.mjs'),
       `export const resolveTitle = ({ title }) => (title === 'Dune' ? 438631 : undefined)
