@@ -12,6 +12,8 @@ const sentences = {
     `${count(n, 'entry stands', 'entries stand')} in a list more than once and ${n === 1 ? 'counts' : 'count'} once`,
   severalLists: (n) =>
     `${count(n, 'entry stands', 'entries stand')} in several lists of one user; BLOCKED wins over WATCHED, and WATCHED over WATCHLIST`,
+  untypedToo: (n) =>
+    `${count(n, 'title stands', 'titles stand')} in a list that tells no media type, and with one in another list of the user; both were kept, because they need not be the same`,
   typeClash: (n) =>
     `${count(n, 'media has', 'media have')} the TMDB id of a media of the other type, and ${n === 1 ? 'was' : 'were'} kept without it`,
   yearsDiffer: (n) =>

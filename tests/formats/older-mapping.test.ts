@@ -84,6 +84,22 @@ describe('entries', () => {
     expect(decoded.users).toEqual([{ name: 'john', entries: { movies: 1, series: 1, watchlist: 0, blocked: 1 } }])
   })
 
+  test('a title to block whose type nobody tells wins over neither film nor series, and a note says so', async () => {
+    const decoded = await decode({
+      john: { movies: [{ title: 'Dune', tmdb_id: 438631 }, 'Saw'], do_not_recommend: [' dune', 'Heat'] },
+      ann: { movies: ['Heat'], do_not_recommend: [{ title: 'Heat', media_type: 'movie' }, 'Alien'] },
+    })
+    expect(rowsOf(decoded, 'UserMedia').filter(({ user }) => user === 'john')).toHaveLength(4)
+    expect(rowsOf(decoded, 'UserMedia')[0]).toEqual({ user: 'john', media: 438631, status: 'WATCHED' })
+    expect(decoded.users).toMatchObject([
+      { name: 'john', entries: { movies: 2, blocked: 2 } },
+      { name: 'ann', entries: { movies: 1, blocked: 2 } },
+    ])
+    expect(decoded.notes.join('\n')).toMatch(
+      /1 title stands in a list that tells no media type, .*: " dune" of "john"\./,
+    )
+  })
+
   test('one with an id and one without are not taken for the same', async () => {
     expect(await media('Dune', { title: 'Dune', tmdb_id: 438631 })).toHaveLength(2)
   })
