@@ -43,7 +43,7 @@ export function showFile({
 }
 
 /** `done` for what happened, else what would happen. */
-export function showReport({ report }: ImportPlan, done: boolean): string {
+export function showReport({ file, report }: ImportPlan, done: boolean): string {
   const { models, skipped, emptied, notInSchema, notInFile } = report
   const columns = ['created', 'updated', 'unchanged', 'skipped', 'removed', 'kept'] as const
   const used = columns.filter((column) => models.some((model) => model[column] > 0))
@@ -53,10 +53,12 @@ export function showReport({ report }: ImportPlan, done: boolean): string {
     ...used.map((column) => formatCount(model[column])),
   ])
   const lines = [table(['model', 'in the file', ...used], rows)]
-  for (const { model, reason, rows: count, examples } of skipped)
-    lines.push(
-      `! ${formatCount(count)} of ${model} ${done ? 'were' : 'would be'} skipped: ${reason} (such as ${examples.join(', ')})`,
-    )
+  for (const { model, reason, rows: count, examples } of skipped) {
+    const verb = done ? (count === 1 ? 'was' : 'were') : 'would be'
+    const places = `${file.hasLines ? 'line' : 'row'}${examples.length > 1 ? 's' : ''} ${examples.join(', ')}`
+    const where = `${count > examples.length ? 'such as ' : ''}${places}${file.hasLines ? '' : ` of ${model}`}`
+    lines.push(`! ${formatCount(count)} of ${model} ${verb} skipped: ${reason} (${where})`)
+  }
   for (const { model, field, rows: count } of emptied)
     lines.push(`! ${formatCount(count)} of ${model} without their ${field}: it is nowhere`)
   for (const { model, field, rows: count } of notInSchema)

@@ -91,6 +91,25 @@ describe('commands', () => {
     expect(two.report.models).toMatchObject([{ created: 1, unchanged: 1 }, { removed: 1 }])
   })
 
+  test('a row that is skipped is named by its line, or by its number where rows have no lines of their own', async () => {
+    const orphan = (id: number) => `INSERT INTO "Post" VALUES (${id}, 'lost', 99);`
+    const orphans = await appWith(`PRAGMA foreign_keys = off; ${[1, 2, 3, 4, 5].map(orphan).join('')}`)
+    const lines = await exportFile(orphans)
+    const first =
+      readFileSync(lines, 'utf8')
+        .split('\n')
+        .findIndex((line) => line.includes('lost')) + 1
+    const pretty = join(orphans.dir, 'pretty.json')
+    writeFileSync(pretty, JSON.stringify(JSON.parse(readFileSync(lines, 'utf8')), null, 2))
+    for (const [path, where] of [
+      [lines, `such as lines ${first}, ${first + 1}, ${first + 2}`],
+      [pretty, 'such as rows 1, 2, 3 of Post'],
+    ] as const)
+      expect((await ops(app, 'import', path)).stdout).toContain(
+        `! 5 of Post would be skipped: its author is neither in the file nor in the database (${where})\n`,
+      )
+  })
+
   test('a missing or damaged database is made anew from an export, and what was there is set aside', async () => {
     const fresh = makeApp()
     expect((await ops(fresh, 'restore', file, '--apply')).exitCode).toBe(0)
