@@ -19,7 +19,12 @@ created: only in the (second) file. removed: only in the database (or the first 
 `
 
 export default async function diff(words: string[]): Promise<number> {
-  const parsed = readWords(words, help, { json: { type: 'boolean' } }, { min: 1, max: 2 })
+  const parsed = readWords(
+    words,
+    help,
+    { json: { type: 'boolean' } },
+    { needed: ['the backup, or the file, to compare'], max: 2 },
+  )
   if (!parsed) return 0
   return await withOps(async (ops) => {
     const tools = { ...ops, schema: await readSchemaFiles(await findSchema(process.cwd(), ops.config.schemaSetting)) }

@@ -40,7 +40,7 @@ export default async function importFile(words: string[]): Promise<number> {
       apply: { type: 'boolean' },
       json: { type: 'boolean' },
     },
-    { min: 1, max: 1 },
+    { needed: ['the file, or the backup, to import'] },
   )
   if (!parsed) return 0
   const { mode = 'merge', user, strict = false, apply = false, json = false } = parsed.values

@@ -35,7 +35,7 @@ export default async function restore(words: string[]): Promise<number> {
     words,
     help,
     { export: { type: 'boolean' }, apply: { type: 'boolean' }, json: { type: 'boolean' } },
-    { min: 1, max: 1 },
+    { needed: ['the backup, or the file, to put back'] },
   )
   if (!parsed) return 0
   const { apply = false, json = false } = parsed.values

@@ -91,6 +91,16 @@ describe('commands', () => {
     expect(two.report.models).toMatchObject([{ created: 1, unchanged: 1 }, { removed: 1 }])
   })
 
+  test('a word that is missing is named', async () => {
+    for (const [name, word] of Object.entries({
+      import: 'the file, or the backup, to import',
+      inspect: 'the file, or the backup, to look at',
+      diff: 'the backup, or the file, to compare',
+      restore: 'the backup, or the file, to put back',
+    }))
+      expect((await ops(app, name)).stderr).toContain(`✖ USAGE  One more word is needed: ${word}.\n`)
+  })
+
   test('a row that is skipped is named by its line, or by its number where rows have no lines of their own', async () => {
     const orphan = (id: number) => `INSERT INTO "Post" VALUES (${id}, 'lost', 99);`
     const orphans = await appWith(`PRAGMA foreign_keys = off; ${[1, 2, 3, 4, 5].map(orphan).join('')}`)
