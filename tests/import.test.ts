@@ -61,6 +61,15 @@ describe('commands', () => {
     expect(names(other)).toEqual(['ann', 'zoe'])
     const backups = await listBackups(other.backups)
     expect(backups.find(({ stem }) => stem === done.before)).toMatchObject({ trigger: 'pre-restore' })
+    const { id } = JSON.parse((await ops(other, 'export', '--json')).stdout)
+    expect((await ops(other, 'restore', id, '--export')).stdout).toContain(
+      `To do it: npx bootkeeper restore ${id} --export --apply\n`,
+    )
+    const odd = join(other.dir, "it's one.json")
+    writeFileSync(odd, readFileSync(file))
+    expect((await ops(other, 'restore', odd)).stdout).toContain(
+      `To do it: npx bootkeeper restore '${other.dir}/it'\\''s one.json' --apply\n`,
+    )
     const undone = await ops(other, 'restore', done.before, '--apply')
     expect(undone.exitCode, undone.stderr).toBe(0)
     expect(names(other)).toEqual(['zoe'])
