@@ -33,6 +33,11 @@ export class Merge {
     return this.stage.database
   }
 
+  /** As SQL. */
+  private get now(): string {
+    return text(this.options.now.toISOString().replace('Z', '+00:00'))
+  }
+
   /** Leaves out rows that lack what the schema requires and gives no default for. */
   leaveOutIncomplete(): void {
     for (const model of this.stage.models) {
@@ -107,15 +112,17 @@ export class Merge {
     return `temp.u${model.mapping.index}`
   }
 
-  /** Columns that an update sets, with their new values. */
-  private settable(model: StagedModel, values: Values): { column: string; value: string }[] {
+  /** Columns that an update sets, with their new values. `changedAt` is for rows that are known to change. */
+  private settable(model: StagedModel, values: Values, changedAt?: string): { column: string; value: string }[] {
     const { target, source } = model.mapping
     const fields = target.fields.flatMap((field) => {
-      const value = target.primaryKey.includes(field.name) ? undefined : values.of(field)
+      if (target.primaryKey.includes(field.name)) return []
+      const value = values.of(field)
       const column = quoted(field.column)
-      if (!value) return []
+      const open = field.isUpdatedAt ? changedAt : undefined
+      if (!value) return open ? [{ column, value: open }] : []
       const given = this.withoutStandIn(model, values, field, value)
-      return [{ column, value: source.isPartial ? `coalesce(${given}, l.${column})` : given }]
+      return [{ column, value: source.isPartial ? `coalesce(${given}, ${open ?? `l.${column}`})` : given }]
     })
     const hidden = [...model.hiddenColumns].map(([column, staged]) => ({
       column: quoted(column),
@@ -195,7 +202,7 @@ export class Merge {
       .get(lines.replace('temp.', ''))
     if (!exists || !this.database.prepare(`SELECT 1 FROM ${lines} LIMIT 1`).get()) return
     const values = new Values(this.identity, model, 's')
-    const columns = this.settable(model, values)
+    const columns = this.settable(model, values, this.now)
     const rowid = this.identity.rowid(model)
     const live = this.identity.live(model)
     this.database.exec(`UPDATE ${live} SET ${columns.map(({ column }, at) => `${column} = v.v${at}`).join(', ')}
@@ -261,7 +268,7 @@ export class Merge {
 
   /** What a new row gets where the file has no value, as SQL. */
   private defaultOf(field: Field): string | undefined {
-    const now = text(this.options.now.toISOString().replace('Z', '+00:00'))
+    const { now } = this
     if (field.isUpdatedAt) return now
     const value = field.default
     if (value === undefined || value === null || Array.isArray(value)) return undefined

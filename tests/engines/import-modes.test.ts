@@ -55,6 +55,46 @@ describe('merge', () => {
     }
   })
 
+  test('a row that changes takes the time of the file, or where the file has none the present; another keeps its own', async () => {
+    const stamped = shop('name String @unique\n  city String?\n  at DateTime @updatedAt')
+    const plain = shop('name String @unique\n  city String?')
+    const [time, other] = ['2020-01-01T00:00:00.000+00:00', '2021-01-01T00:00:00.000+00:00']
+    const old = await filled(plain, `INSERT INTO "User" VALUES (1, 'ann', 'Rome'), (2, 'bob', 'Oslo')`)
+    const { model, sql, file } = await filled(
+      stamped,
+      `INSERT INTO "User" VALUES (1, 'ann', 'Rome', '${time}'), (2, 'bob', 'Oslo', '${other}')`,
+    )
+    const fill = `INSERT INTO "User" VALUES (5, 'ann', 'Paris', '${other}'), (6, 'bob', 'Oslo', '${other}')`
+    for (const [from, at] of [
+      [file, time],
+      [old.file, '1970-01-01T00:00:00.000+00:00'],
+    ] as const) {
+      const target = databaseOf(sql, (database) => database.exec(fill))
+      for (const updated of [1, 0])
+        expect((await importInto(target, model, from)).models[0]).toMatchObject({ updated, unchanged: 2 - updated })
+      expect(rowsOf(target, 'SELECT name, city, at FROM "User" ORDER BY 1')).toEqual([
+        ['ann', 'Rome', at],
+        ['bob', 'Oslo', other],
+      ])
+    }
+  })
+
+  test('settings of an older format that change are changed now', async () => {
+    const { model, sql } = await schemaOf(readFileSync(new URL('../../prisma/schema.prisma', import.meta.url), 'utf8'))
+    const target = databaseOf(sql, (database) =>
+      database.exec(`INSERT INTO "SystemConfig" (id, tmdbApiKey, updatedAt) VALUES (1, 'key', 'then')`),
+    )
+    const older = path('json')
+    for (const [key, updatedAt] of [
+      ['key', 'then'],
+      ['new', '1970-01-01T00:00:00.000+00:00'],
+    ]) {
+      writeFileSync(older, JSON.stringify({ version: '2.4.1', system_config: { tmdbApiKey: key }, users: [] }))
+      await importInto(target, model, older)
+      expect(rowsOf(target, 'SELECT tmdbApiKey, updatedAt FROM "SystemConfig"')).toEqual([[key, updatedAt]])
+    }
+  })
+
   test('a row that is only in the database is found by its key', async () => {
     const { model, sql, file } = await filled(
       plainShop,
