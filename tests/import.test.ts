@@ -95,6 +95,9 @@ describe('commands', () => {
         ],
       },
     })
+    const renumbered = await appWith(`INSERT INTO "User" (id, name) VALUES (5, 'ann');
+      INSERT INTO "Post" VALUES (7, 'hello', 5)`)
+    expect((await ops(renumbered, 'diff', file)).stdout).toContain('✔ The same.')
     const second = await exportFile(other)
     const two = JSON.parse((await ops(app, 'diff', file, second, '--json')).stdout)
     expect(two.report.models).toMatchObject([{ created: 1, unchanged: 1 }, { removed: 1 }])
