@@ -8,7 +8,7 @@ import { applyImport, exportPath, type ImportRequest, planImport } from '../src/
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
-import { showFile, showReport, terminalProgress } from './show-import.ts'
+import { showExamples, showFile, showReport, terminalProgress } from './show-import.ts'
 
 const help = `
 Reads a file into the database: an export of Bootkeeper, or an older export that it knows, plain or compressed with
@@ -74,7 +74,9 @@ export async function runImport(
       const plan = await planImport(tools, request).finally(progress.end)
       if (json) process.stdout.write(`${JSON.stringify({ applied: false, ...plan })}\n`)
       else {
-        process.stdout.write(`${showFile(plan.file)}\n${showReport(plan, false)}\n`)
+        // What is new is the file's; the rows of the database are the user's to check.
+        const changed = showExamples(plan, ['updated', 'removed'])
+        process.stdout.write(`${showFile(plan.file)}\n${showReport(plan, false)}${changed}\n`)
         if (plan.into === 'new')
           process.stdout.write('There is no database that can be read: a new one would be made.\n')
         process.stdout.write(`Nothing was changed. To do it: ${again}\n`)

@@ -1,6 +1,8 @@
 // What a file is and what an import does, as text for people: tables and short sentences.
 // Guarantees: everything that an import leaves out, empties or leaves behind is said, in words and with its number.
 
+import type { RowName } from '../src/engines/engine-import.ts'
+import { quoted } from '../src/formats/quote.ts'
 import type { ImportPlan } from '../src/import.ts'
 import type { FileDescription } from '../src/import-child.ts'
 import { formatCount } from '../src/log.ts'
@@ -71,6 +73,26 @@ export function showReport({ file, report }: ImportPlan, done: boolean): string 
   for (const { model, fields } of notInFile)
     lines.push(`  The file has no ${model}.${fields.join(', ')}: defaults are used`)
   return `${lines.join('\n')}\n`
+}
+
+/** A few rows of each kind, by name: one line for each model that has any. */
+export function showExamples({ report }: ImportPlan, kinds: ('created' | 'updated' | 'removed')[]): string {
+  const lines = report.models.flatMap(({ model, examples = {}, ...counts }) => {
+    const parts = kinds.flatMap((kind) => {
+      const names = examples[kind]
+      if (!names) return []
+      const more = counts[kind] - names.length
+      return `${kind} ${names.map(showName).join(', ')}${more > 0 ? ` and ${formatCount(more)} more` : ''}`
+    })
+    return parts.length > 0 ? `  ${model}: ${parts.join('; ')}\n` : []
+  })
+  return lines.join('')
+}
+
+function showName(name: RowName): string {
+  if (Array.isArray(name)) return `(${name.map(showName).join(', ')})`
+  if (typeof name === 'object') return `id ${showName(name['#'])}`
+  return typeof name === 'string' ? quoted(name) : String(name)
 }
 
 export function table(head: string[], rows: string[][]): string {

@@ -161,7 +161,10 @@ export async function diffFiles(tools: ImportTools, path: string, other: string 
 function asDifference<Plan extends Omit<ImportPlan, 'into'>>(plan: Plan): Plan {
   const models = plan.report.models
     .filter(({ model }) => Object.hasOwn(plan.file.counts, model))
-    .map((counts) => ({ ...counts, removed: counts.kept, kept: 0 }))
+    .map(({ examples: { kept, ...others } = {}, ...counts }) => {
+      const examples = { ...others, ...(kept ? { removed: kept } : {}) }
+      return { ...counts, removed: counts.kept, kept: 0, ...(Object.keys(examples).length > 0 ? { examples } : {}) }
+    })
   return { ...plan, report: { ...plan.report, models } }
 }
 

@@ -90,14 +90,17 @@ describe('commands', () => {
       same: false,
       report: {
         models: [
-          { model: 'User', unchanged: 1, removed: 1 },
-          { model: 'Post', created: 1 },
+          { model: 'User', unchanged: 1, removed: 1, examples: { removed: ['bob'] } },
+          { model: 'Post', created: 1, examples: { created: [{ '#': 1 }] } },
         ],
       },
     })
     const renumbered = await appWith(`INSERT INTO "User" (id, name) VALUES (5, 'ann');
       INSERT INTO "Post" VALUES (7, 'hello', 5)`)
     expect((await ops(renumbered, 'diff', file)).stdout).toContain('✔ The same.')
+    expect((await ops(other, 'diff', file)).stdout).toMatch(/\n {2}User: removed "bob"\n {2}Post: created id 1\n$/)
+    const plan = await ops(other, 'import', file, '--mode', 'replace')
+    expect(plan.stdout).toContain('\n  User: removed "bob"\n\nNothing was changed.')
     const second = await exportFile(other)
     const two = JSON.parse((await ops(app, 'diff', file, second, '--json')).stdout)
     expect(two.report.models).toMatchObject([{ created: 1, unchanged: 1 }, { removed: 1 }])

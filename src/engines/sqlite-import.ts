@@ -13,8 +13,9 @@ import type { ImportOptions, ImportReport, ModelCounts } from './engine-import.t
 import { mapSource, type SourceMap } from './import-mapping.ts'
 import { newId } from './new-id.ts'
 import { Identity, looseFunction } from './sqlite-identity.ts'
-import { idFunction, Merge } from './sqlite-merge.ts'
+import { idFunction, Merge, mostExamples } from './sqlite-merge.ts'
 import { findInDatabase, settleMissing } from './sqlite-missing.ts'
+import { RowNames } from './sqlite-names.ts'
 import { quoted } from './sqlite-rows.ts'
 import { Stage, type StagedModel } from './sqlite-stage.ts'
 import { countRows, readTables, type SqliteTableInfo } from './sqlite-tables.ts'
@@ -150,8 +151,10 @@ function planAndApply(
   const merge = new Merge(stage, identity, options)
   merge.leaveOutIncomplete()
   emptied.push(...settleMissing(stage))
-  const others = mode === 'replace' ? otherTables(database, stage, options) : []
-  const models = [...stage.models.filter(isInFile).map((model) => merge.counts(model)), ...others]
+  const names = new RowNames(stage, options.model.models)
+  const others = mode === 'replace' ? otherTables(database, stage, names, options) : []
+  const counted = stage.models.filter(isInFile).map((model) => withExamples(merge, identity, names, model))
+  const models = [...counted, ...others]
   const report = { models, emptied, ...differences(stage, map) }
   if (strict && report.skipped.length > 0) throw incomplete(report)
   if (!apply) return report
@@ -169,11 +172,33 @@ function planAndApply(
   return report
 }
 
+function withExamples(merge: Merge, identity: Identity, names: RowNames, model: StagedModel): ModelCounts {
+  const counts = merge.counts(model)
+  const { created, ...others } = merge.firstOf(model, counts)
+  const live = (rid: number) => names.live(model.mapping.target, `WHERE l.${identity.rowid(model)} = ?`, [rid])
+  return named(counts, {
+    created: created.map((line) => names.staged(model, line)).filter((name) => name !== undefined),
+    updated: others.updated.flatMap(live),
+    removed: others.removed.flatMap(live),
+    kept: others.kept.flatMap(live),
+  })
+}
+
+function named(counts: ModelCounts, names: NonNullable<ModelCounts['examples']>): ModelCounts {
+  const examples = Object.fromEntries(Object.entries(names).filter(([, each]) => each.length > 0))
+  return Object.keys(examples).length > 0 ? { ...counts, examples } : counts
+}
+
 /**
  * With `replace`: models that the file does not have. Their rows belong to what was, above all those of sessions: another
  * user may have that id now. A file that speaks of a part of the data only, as older formats do, leaves the rest alone.
  */
-function otherTables(database: Database.Database, stage: Stage, { model, source }: SqliteImportOptions): ModelCounts[] {
+function otherTables(
+  database: Database.Database,
+  stage: Stage,
+  names: RowNames,
+  { model, source }: SqliteImportOptions,
+): ModelCounts[] {
   const inFile = new Set(
     stage.models
       .filter(({ mapping }) => Object.hasOwn(source.header.models, mapping.name))
@@ -182,17 +207,12 @@ function otherTables(database: Database.Database, stage: Stage, { model, source 
   const isPart = Object.values(source.header.models).some(({ isPartial }) => isPartial)
   return model.models
     .filter((each) => !inFile.has(each) && !each.protectedField && (each.isTransient || !isPart))
-    .map((each) => ({
-      model: each.name,
-      rows: 0,
-      created: 0,
-      updated: 0,
-      unchanged: 0,
-      skipped: 0,
-      removed: countRows(database, each.table) ?? 0,
-      kept: 0,
-    }))
-    .filter(({ removed }) => removed > 0)
+    .flatMap((each) => {
+      const none = { rows: 0, created: 0, updated: 0, unchanged: 0, skipped: 0, kept: 0 }
+      const removed = countRows(database, each.table) ?? 0
+      if (removed === 0) return []
+      return named({ model: each.name, ...none, removed }, { removed: names.live(each, `LIMIT ${mostExamples}`) })
+    })
 }
 
 function tableOfModel({ model }: ImportOptions, name: string): string {

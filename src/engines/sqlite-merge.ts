@@ -11,6 +11,8 @@ import type { Stage, StagedModel } from './sqlite-stage.ts'
 
 export type MergeOptions = Pick<ImportOptions, 'mode' | 'keepExisting' | 'now'>
 
+export const mostExamples = 3
+
 // Below it, indexes are kept while rows come in.
 const bulkRows = 5_000
 
@@ -82,6 +84,31 @@ export class Merge {
       skipped,
       removed: live - paired - kept,
       kept,
+    }
+  }
+
+  /** The first rows of each kind that was counted: lines of the file, and row ids of the database. */
+  firstOf(model: StagedModel, { created, updated, removed, kept }: ModelCounts) {
+    const { identity } = this
+    const pairs = identity.pairs(model)
+    const live = `l.${identity.rowid(model)}`
+    const first = (count: number, sql: string) =>
+      count === 0 ? [] : (this.database.prepare(`${sql} LIMIT ${mostExamples}`).pluck().all() as number[])
+    const unpaired = `SELECT ${live} FROM ${identity.live(model)} AS l WHERE NOT EXISTS (SELECT 1 FROM ${pairs} AS m
+      JOIN ${model.name} AS s ON s.line = m.line WHERE m.rid = ${live} AND s.x IS NULL)`
+    const isKept = this.options.mode === 'merge' ? 'true' : (this.keptCondition(model) ?? 'false')
+    return {
+      created: first(
+        created,
+        `SELECT s.line FROM ${model.name} AS s WHERE s.x IS NULL AND s.line > 0
+          AND NOT EXISTS (SELECT 1 FROM ${pairs} AS m WHERE m.line = s.line) ORDER BY s.line`,
+      ),
+      updated: first(
+        updated,
+        `SELECT m.rid FROM ${this.changedLines(model)} AS u JOIN ${pairs} AS m ON m.line = u.line ORDER BY u.line`,
+      ),
+      removed: first(removed, `${unpaired} AND NOT (${isKept}) ORDER BY ${live}`),
+      kept: first(kept, `${unpaired} AND (${isKept}) ORDER BY ${live}`),
     }
   }
 

@@ -218,6 +218,93 @@ model Session {
   })
 })
 
+describe('examples', () => {
+  const schema = `datasource db {
+  provider = "sqlite"
+}
+model Team {
+  id      Int      @id @default(autoincrement())
+  name    String   @unique
+  members Member[]
+}
+model Member {
+  id     Int    @id @default(autoincrement())
+  team   Team   @relation(fields: [teamId], references: [id])
+  teamId Int
+  no     BigInt
+  note   String?
+  @@unique([teamId, no])
+}
+model Key {
+  /// @secret
+  token String @id
+}
+model Log {
+  id   Int    @id @default(autoincrement())
+  text String
+}`
+
+  test('up to three rows of each kind are named, by natural key or id, and never by a secret', async () => {
+    const { model, sql, file } = await filled(
+      schema,
+      `INSERT INTO "Team" VALUES (1, 'red'), (2, 'blue');
+       INSERT INTO "Member" VALUES (1, 1, 7, NULL), (2, 1, 9007199254740993, NULL), (3, 2, 7, 'new'), (4, 2, 8, NULL), (5, 2, 9, NULL);
+       INSERT INTO "Key" VALUES ('s3cret'); INSERT INTO "Log" VALUES (1, 'a')`,
+    )
+    const target = databaseOf(sql, (database) =>
+      database.exec(
+        `INSERT INTO "Team" VALUES (5, 'blue'), (6, 'green');
+         INSERT INTO "Member" VALUES (1, 5, 7, 'old'), (2, 6, 1, NULL); INSERT INTO "Log" VALUES (1, 'b');
+         INSERT INTO "Key" VALUES ('other')`,
+      ),
+    )
+    const merged = await importInto(target, model, file, { apply: false })
+    expect(Object.fromEntries(merged.models.map((each) => [each.model, each.examples]))).toEqual({
+      Team: { created: ['red'], kept: ['green'] },
+      Member: {
+        created: [
+          ['red', 7],
+          ['red', '9007199254740993'],
+          ['blue', 8],
+        ],
+        updated: [['blue', 7]],
+        kept: [['green', 1]],
+      },
+      Key: undefined,
+      // The file's row gets another id: 1 is another row there.
+      Log: { created: [{ '#': 2 }], kept: [{ '#': 1 }] },
+    })
+    const replaced = await importInto(target, model, file, { mode: 'replace' })
+    expect(replaced.models.map((each) => each.examples?.removed)).toEqual([
+      ['green'],
+      [
+        ['blue', 7],
+        ['green', 1],
+      ],
+      undefined,
+      [{ '#': 1 }],
+    ])
+    expect(JSON.stringify([merged, replaced])).not.toMatch(/s3cret|other/)
+  })
+
+  test('a title without an id is named by it, and sessions without their secrets', async () => {
+    const { model, sql } = await schemaOf(readFileSync(new URL('../../prisma/schema.prisma', import.meta.url), 'utf8'))
+    const target = databaseOf(sql, (database) =>
+      database.exec(`INSERT INTO "User" (id, username) VALUES (1, 'zoe');
+        INSERT INTO "Session" (id, userId, tokenHash, expiresAt) VALUES ('s', 1, 'hash', 0)`),
+    )
+    const payload = path('json')
+    writeFileSync(payload, '{"movies": ["Dune"]}')
+    const report = await importInto(target, model, payload, { mode: 'replace', userName: 'john' })
+    expect(report.models.map((each) => [each.model, each.examples])).toEqual([
+      ['User', { created: ['john'], removed: ['zoe'] }],
+      ['Media', { created: [['Dune', 'movie']] }],
+      ['UserMedia', { created: [['john', ['Dune', 'movie']]] }],
+      ['Session', { removed: ['s'] }],
+    ])
+  })
+})
+
 describe('across schema versions', () => {
   test('renamed tables and fields are found by what @map says', async () => {
     const old = await filled(plainShop, `INSERT INTO "User" VALUES (1, 'ann'); INSERT INTO "Order" VALUES (1, 10, 1)`)
