@@ -126,7 +126,7 @@ export class Merge {
   private keptCondition(model: StagedModel): string | undefined {
     const { target } = model.mapping
     if (!target.protectedField) return undefined
-    return `l.${quoted(fieldOf(target, target.protectedField).column)} AND l.${this.identity.rowid(model)} NOT IN
+    return `l.${quoted(fieldOf(target, target.protectedField).column)} IS TRUE AND l.${this.identity.rowid(model)} NOT IN
       (SELECT m.rid FROM ${this.identity.pairs(model)} m JOIN ${model.name} s ON s.line = m.line WHERE s.x IS NULL)`
   }
 

@@ -150,6 +150,17 @@ model Session {
     ])
   })
 
+  test('a row of which nobody says whether it is protected is not', async () => {
+    const optional = schema.replace('isAdmin Boolean @default(false)', 'isAdmin Boolean?')
+    const { model, sql, file } = await filled(optional, `INSERT INTO "User" VALUES (1, 'ann', 0)`)
+    const target = databaseOf(sql, (database) =>
+      database.exec(`INSERT INTO "User" VALUES (1, 'root', 1), (5, 'zoe', NULL)`),
+    )
+    const report = await importInto(target, model, file, { mode: 'replace' })
+    expect(report.models[0]).toMatchObject({ created: 1, removed: 1, kept: 1, examples: { removed: ['zoe'] } })
+    expect(rowsOf(target, 'SELECT name FROM "User" ORDER BY 1')).toEqual([['ann'], ['root']])
+  })
+
   test('a table that the schema does not know must not lose what it refers to', async () => {
     const { model, sql, file } = await filled(plainShop, `INSERT INTO "User" VALUES (1, 'ann')`)
     const target = databaseOf(
