@@ -11,7 +11,7 @@ import { takeLock } from '../src/lock.ts'
 import { formatBytes } from '../src/log.ts'
 import { readManifest } from '../src/manifest.ts'
 import { applyRestore, planRestore } from '../src/restore.ts'
-import importFile from './import.ts'
+import { runImport, withApply } from './import.ts'
 import { withOps } from './open-ops.ts'
 import { readWords } from './run-command.ts'
 
@@ -35,13 +35,13 @@ export default async function restore(words: string[]): Promise<number> {
     words,
     help,
     { export: { type: 'boolean' }, apply: { type: 'boolean' }, json: { type: 'boolean' } },
-    { min: 1, max: 1 },
+    { needed: ['the backup, or the file, to put back'] },
   )
   if (!parsed) return 0
   const { apply = false, json = false } = parsed.values
   const name = parsed.positionals[0]!
   if (parsed.values.export || existsSync(name) || name.endsWith('.json') || !(await hasCopy(name)))
-    return await restoreExport(name, apply, json)
+    return await restoreExport(words, name, apply, json)
   return await withOps(async ({ config, engine, origin }) => {
     const lock = apply ? await takeLock(config.stateDir, 'a restore', { waitMs: 2_000 }) : undefined
     try {
@@ -76,7 +76,8 @@ async function hasCopy(name: string): Promise<boolean> {
   return copyOf(await readManifest(backupsDir, stem)) !== undefined
 }
 
-async function restoreExport(name: string, apply: boolean, json: boolean): Promise<number> {
+async function restoreExport(words: string[], name: string, apply: boolean, json: boolean): Promise<number> {
   const path = await exportPath(readConfig(), name)
-  return await importFile([path, '--mode', 'replace', ...(apply ? ['--apply'] : []), ...(json ? ['--json'] : [])])
+  const request = { path, userName: undefined, mode: 'replace', keepExisting: false, strict: false } as const
+  return await runImport(request, { apply, json, again: command('restore', ...withApply(words)) })
 }

@@ -34,21 +34,23 @@ type Values<Options extends Record<string, Option>> = {
   [Name in keyof Options]?: Options[Name]['type'] extends 'string' ? string : boolean
 }
 
-/** Throws USAGE for words that the command does not know. undefined: the help was asked for, and printed. */
+/**
+ * Throws USAGE for words that the command does not know, and where one that it needs is missing: `needed` says what
+ * each is, in their order. undefined: the help was asked for, and printed.
+ */
 export function readWords<const Options extends Record<string, Option>>(
   words: string[],
   help: string,
   options: Options,
-  { min = 0, max = 0 }: { min?: number; max?: number } = {},
+  { needed = [], max = needed.length }: { needed?: string[]; max?: number } = {},
 ): { values: Values<Options>; positionals: string[] } | undefined {
   const { values, positionals } = parse(words, { ...options, help: { type: 'boolean', short: 'h' } })
   if (values.help) {
     process.stdout.write(`${help.trim()}\n`)
     return undefined
   }
-  const missing = min - positionals.length
-  if (missing > 0)
-    throw new BootkeeperError('USAGE', `${missing} more ${missing === 1 ? 'word is' : 'words are'} needed.`)
+  const missing = needed[positionals.length]
+  if (missing) throw new BootkeeperError('USAGE', `One more word is needed: ${missing}.`)
   if (positionals.length > max) throw new BootkeeperError('USAGE', `"${positionals[max]}" is one word too many.`)
   return { values: values as Values<Options>, positionals }
 }

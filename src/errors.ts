@@ -18,7 +18,7 @@ const unchanged = 'The database is as it was.'
 export const errorTable = {
   USAGE: {
     exitCode: 64,
-    meaning: 'A command was called with words it does not know.',
+    meaning: 'A command was called with words it does not know, or that do not go with each other or with the file.',
     safe: untouched,
     next: 'Run the command with --help.',
   },
@@ -171,7 +171,7 @@ export const errorTable = {
     exitCode: 64,
     meaning: 'The file does not say whose data it is.',
     safe: untouched,
-    next: 'Name the user with --user NAME.',
+    next: 'Name the user: `npx bootkeeper import FILE --user NAME`.',
   },
   BACKUP_NOT_FOUND: {
     exitCode: 65,

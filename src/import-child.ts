@@ -35,12 +35,16 @@ export interface ImportCall extends FileRequest {
 
 /** What the file is, apart from its rows. */
 export type FileDescription = Omit<SourceHeader, 'models'> &
-  Pick<Source, 'leftBehind' | 'notes' | 'users'> & { counts: Record<string, number> }
+  Pick<Source, 'leftBehind' | 'notes'> & {
+    counts: Record<string, number>
+    /** `null`: the file does not say whose it is, and nobody was named. An import needs a name then. */
+    users?: { name: string | null; entries: Record<string, number> }[]
+  }
 
 export const operations = {
-  /** Reads the whole file and checks it. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID, USER_NEEDED. */
+  /** Reads the whole file and checks it. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID. */
   async inspect(request: FileRequest): Promise<FileDescription> {
-    const source = await open(request)
+    const source = await openOfAnyone(request)
     const counts = Object.fromEntries(Object.keys(source.header.models).map((name) => [name, 0]))
     for await (const batch of source.batches()) for (const { model } of batch) counts[model] = (counts[model] ?? 0) + 1
     return describe(source, counts)
@@ -82,6 +86,8 @@ export const operations = {
 
 let staged: StagedImport | undefined
 
+type Described = Omit<Source, 'users'> & Pick<FileDescription, 'users'>
+
 function answer(source: Source, report: ImportReport): { file: FileDescription; report: ImportReport } {
   const counts = Object.fromEntries([
     ...report.models.map(({ model, rows }) => [model, rows]),
@@ -98,9 +104,23 @@ async function sizeOf(path: string): Promise<number> {
   )
 }
 
-function describe({ header, leftBehind, notes, users }: Source, counts: Record<string, number>): FileDescription {
+function describe({ header, leftBehind, notes, users }: Described, counts: Record<string, number>): FileDescription {
   const { models: _, ...rest } = header
   return { ...rest, counts, leftBehind, notes, ...(users ? { users } : {}) }
+}
+
+/** In the notes of a file that does not say whose it is, where nobody was named. */
+const unknownUser = '?'
+
+/** The same as `open`, but of a file without a user it asks for none. */
+async function openOfAnyone(request: FileRequest): Promise<Described> {
+  try {
+    return await open(request)
+  } catch (error) {
+    if (!(error instanceof BootkeeperError) || error.code !== 'USER_NEEDED') throw error
+    const { users = [], ...source } = await open({ ...request, userName: unknownUser })
+    return { ...source, users: users.map((user) => (user.name === unknownUser ? { ...user, name: null } : user)) }
+  }
 }
 
 async function open({ path, userName, extensions }: FileRequest): Promise<Source> {

@@ -52,7 +52,7 @@ export interface ImportTools {
   onProgress?: (rows: number) => void
 }
 
-/** Reads the file and says what it is. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID, USER_NEEDED. */
+/** Reads the file and says what it is. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID. */
 export async function inspectFile(config: Config, path: string, userName?: string): Promise<FileDescription> {
   return await inChild((child) => child.call('inspect', fileRequest(config, path, userName)))
 }
@@ -104,7 +104,7 @@ function requireReplaceable(error: unknown, { mode }: ImportRequest): void {
   if (mode === 'replace') return
   throw new BootkeeperError('DATABASE_CORRUPT', message, {
     cause: error,
-    next: `Restore the newest good backup first: ${command('list')} shows them. Or replace all of it: --mode replace`,
+    next: `Restore the newest good backup first: ${command('list')} shows them. Or replace all of it: ${command('import', 'FILE', '--mode', 'replace')}`,
   })
 }
 
@@ -136,17 +136,20 @@ export async function exportPath(config: Config, fileOrStem: string): Promise<st
   return join(config.backupsDir, file.name)
 }
 
-/** What a file and the database differ in, or two files: what the second one would change in the first. */
+/**
+ * What a file and the database differ in, or two files: what the second one would change in the first. Compared as a
+ * merge does it, which gives rows of the file the ids that they have in the database: other ids are no difference.
+ */
 export async function diffFiles(tools: ImportTools, path: string, other: string | undefined): Promise<ImportPlan> {
-  const request = { userName: undefined, mode: 'replace' as const, keepExisting: false, strict: false }
-  if (other === undefined) return onlyExported(await planImport(tools, { ...request, path }))
+  const request = { userName: undefined, mode: 'merge' as const, keepExisting: false, strict: false }
+  if (other === undefined) return asDifference(await planImport(tools, { ...request, path }))
   requireSqlite(tools.engine)
   const scratch = partialPath(join(tools.config.stateDir, 'diff.db'))
   try {
     await makeEmptyDatabase(tools.schema, scratch, tools.config)
     await staged(tools, { ...request, path }, scratch, true, async (_, apply) => await apply())
     return await staged(tools, { ...request, path: other }, scratch, false, async (plan) => ({
-      ...onlyExported(plan),
+      ...asDifference(plan),
       into: 'new',
     }))
   } finally {
@@ -154,9 +157,14 @@ export async function diffFiles(tools: ImportTools, path: string, other: string 
   }
 }
 
-/** What no export holds, such as sessions, is no difference. */
-function onlyExported<Plan extends Omit<ImportPlan, 'into'>>(plan: Plan): Plan {
-  const models = plan.report.models.filter(({ model }) => Object.hasOwn(plan.file.counts, model))
+/** What a merge would keep is only on the other side. What no export holds, such as sessions, is no difference. */
+function asDifference<Plan extends Omit<ImportPlan, 'into'>>(plan: Plan): Plan {
+  const models = plan.report.models
+    .filter(({ model }) => Object.hasOwn(plan.file.counts, model))
+    .map(({ examples: { kept, ...others } = {}, ...counts }) => {
+      const examples = { ...others, ...(kept ? { removed: kept } : {}) }
+      return { ...counts, removed: counts.kept, kept: 0, ...(Object.keys(examples).length > 0 ? { examples } : {}) }
+    })
   return { ...plan, report: { ...plan.report, models } }
 }
 

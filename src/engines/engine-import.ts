@@ -38,7 +38,15 @@ export interface ModelCounts {
   removed: number
   /** Of the database, not in the file and still there: all with `merge`, protected rows with `replace`. */
   kept: number
+  /** A few rows of each kind, where there are any and they have a name that may be shown. */
+  examples?: Partial<Record<'created' | 'updated' | 'removed' | 'kept', RowName[]>>
 }
+
+/**
+ * As references of an export name rows: a natural key, an array where it has several parts, else `{"#": primary key}`.
+ * Values are as they are stored.
+ */
+export type RowName = string | number | RowName[] | { '#': RowName }
 
 export interface ImportReport {
   models: ModelCounts[]

@@ -15,6 +15,7 @@ import {
 import type { ImportOptions, ModelCounts } from './engine-import.ts'
 import type { Mapping, SourceMap } from './import-mapping.ts'
 import { raiseSequence, suspend } from './sqlite-bulk-load.ts'
+import { mostExamples, named, RowNames } from './sqlite-names.ts'
 import { RowWriter } from './sqlite-row-writer.ts'
 import { quoted } from './sqlite-rows.ts'
 import type { SqliteTableInfo } from './sqlite-tables.ts'
@@ -88,16 +89,13 @@ export class SqliteBulk {
   }
 
   counts(): ModelCounts[] {
-    return this.models.map(({ mapping, rows }) => ({
-      model: mapping.name,
-      rows,
-      created: rows,
-      updated: 0,
-      unchanged: 0,
-      skipped: 0,
-      removed: 0,
-      kept: 0,
-    }))
+    const staged = new Map(this.plans.map((plan) => [plan.mapping.target, stagingTable(plan)]))
+    const names = new RowNames(this.database, this.options.model.models, [], (model) => staged.get(model) as string)
+    const others = { updated: 0, unchanged: 0, skipped: 0, removed: 0, kept: 0 }
+    return this.models.map(({ mapping, rows }) => {
+      const created = names.live(mapping.target, `LIMIT ${mostExamples}`)
+      return named({ model: mapping.name, rows, created: rows, ...others }, { created })
+    })
   }
 
   /** One for each model, for inside the transaction. */

@@ -18,6 +18,7 @@ import { Identity, looseFunction } from './sqlite-identity.ts'
 import { requireCounts, tableOfModel, violations } from './sqlite-import-checks.ts'
 import { idFunction, Merge } from './sqlite-merge.ts'
 import { findInDatabase, settleMissing } from './sqlite-missing.ts'
+import { mostExamples, named, RowNames } from './sqlite-names.ts'
 import { quoted } from './sqlite-rows.ts'
 import { Stage } from './sqlite-stage.ts'
 import type { StagedModel } from './sqlite-staged-rows.ts'
@@ -161,8 +162,9 @@ async function stageGeneral(database: Database.Database, options: SqliteImportOp
     inFile: new Set(inFile.map(({ mapping }) => mapping.target)),
     prepare() {
       for (const model of stage.models) model.hasLeftOut = leftOut.includes(model)
-      const { merge, emptied } = meet(stage, options, (model) => inFile.includes(model))
-      const models = inFile.map((model) => merge.counts(model))
+      const { merge, identity, emptied } = meet(stage, options, (model) => inFile.includes(model))
+      const names = new RowNames(database, options.model.models, stage.models)
+      const models = inFile.map((model) => withExamples(merge, identity, names, model))
       const skipped = inFile.flatMap(({ mapping, name, hasLeftOut }) =>
         hasLeftOut ? skippedOf(stage, mapping.name, name) : [],
       )
@@ -214,7 +216,7 @@ function meet(stage: Stage, options: ImportOptions, isInFile: (model: StagedMode
   const merge = new Merge(stage, identity, options)
   merge.leaveOutIncomplete()
   emptied.push(...settleMissing(stage))
-  return { merge, emptied }
+  return { merge, identity, emptied }
 }
 
 function run(database: Database.Database, way: Way, options: ImportOptions, apply: boolean): ImportReport {
@@ -237,25 +239,34 @@ function run(database: Database.Database, way: Way, options: ImportOptions, appl
   return report
 }
 
+function withExamples(merge: Merge, identity: Identity, names: RowNames, model: StagedModel): ModelCounts {
+  const counts = merge.counts(model)
+  const { created, ...others } = merge.firstOf(model, counts)
+  const live = (rid: number) => names.live(model.mapping.target, `WHERE l.${identity.rowid(model)} = ?`, [rid])
+  return named(counts, {
+    created: created.map((line) => names.staged(model, line)).filter((name) => name !== undefined),
+    updated: others.updated.flatMap(live),
+    removed: others.removed.flatMap(live),
+    kept: others.kept.flatMap(live),
+  })
+}
+
 /**
  * With `replace`: models that the file does not have. Their rows belong to what was, above all those of sessions: another
  * user may have that id now. A file that speaks of a part of the data only, as older formats do, leaves the rest alone.
  */
 function otherTables(database: Database.Database, inFile: Set<Model>, { model, source }: ImportOptions): ModelCounts[] {
+  const names = new RowNames(database, model.models)
+
   const isPart = Object.values(source.header.models).some(({ isPartial }) => isPartial)
   return model.models
     .filter((each) => !inFile.has(each) && !each.protectedField && (each.isTransient || !isPart))
-    .map((each) => ({
-      model: each.name,
-      rows: 0,
-      created: 0,
-      updated: 0,
-      unchanged: 0,
-      skipped: 0,
-      removed: countRows(database, each.table) ?? 0,
-      kept: 0,
-    }))
-    .filter(({ removed }) => removed > 0)
+    .flatMap((each) => {
+      const none = { rows: 0, created: 0, updated: 0, unchanged: 0, skipped: 0, kept: 0 }
+      const removed = countRows(database, each.table) ?? 0
+      if (removed === 0) return []
+      return named({ model: each.name, ...none, removed }, { removed: names.live(each, `LIMIT ${mostExamples}`) })
+    })
 }
 
 function write(run: () => void, { target }: Mapping): void {

@@ -7,6 +7,7 @@ import type { ImportOptions, ModelCounts } from './engine-import.ts'
 import { fieldOf, serialKey } from './import-mapping.ts'
 import { bulkRows, raiseSequence, suspend } from './sqlite-bulk-load.ts'
 import { type Identity, Values } from './sqlite-identity.ts'
+import { mostExamples } from './sqlite-names.ts'
 import { quoted, text } from './sqlite-rows.ts'
 import type { Stage } from './sqlite-stage.ts'
 import type { StagedModel } from './sqlite-staged-rows.ts'
@@ -33,6 +34,11 @@ export class Merge {
 
   private get database() {
     return this.stage.database
+  }
+
+  /** As SQL. */
+  private get now(): string {
+    return text(this.options.now.toISOString().replace('Z', '+00:00'))
   }
 
   /** Leaves out rows that lack what the schema requires and gives no default for. */
@@ -82,6 +88,31 @@ export class Merge {
     }
   }
 
+  /** The first rows of each kind that was counted: lines of the file, and row ids of the database. */
+  firstOf(model: StagedModel, { created, updated, removed, kept }: ModelCounts) {
+    const { identity } = this
+    const pairs = identity.pairs(model)
+    const live = `l.${identity.rowid(model)}`
+    const first = (count: number, sql: string) =>
+      count === 0 ? [] : (this.database.prepare(`${sql} LIMIT ${mostExamples}`).pluck().all() as number[])
+    const unpaired = `SELECT ${live} FROM ${identity.live(model)} AS l WHERE NOT EXISTS (SELECT 1 FROM ${pairs} AS m
+      JOIN ${model.name} AS s ON s.line = m.line WHERE m.rid = ${live} AND s.x IS NULL)`
+    const isKept = this.options.mode === 'merge' ? 'true' : (this.keptCondition(model) ?? 'false')
+    return {
+      created: first(
+        created,
+        `SELECT s.line FROM ${model.name} AS s WHERE s.x IS NULL AND s.line > 0
+          AND NOT EXISTS (SELECT 1 FROM ${pairs} AS m WHERE m.line = s.line) ORDER BY s.line`,
+      ),
+      updated: first(
+        updated,
+        `SELECT m.rid FROM ${this.changedLines(model)} AS u JOIN ${pairs} AS m ON m.line = u.line ORDER BY u.line`,
+      ),
+      removed: first(removed, `${unpaired} AND NOT (${isKept}) ORDER BY ${live}`),
+      kept: first(kept, `${unpaired} AND (${isKept}) ORDER BY ${live}`),
+    }
+  }
+
   /** With `replace`: protected rows that are not in the file stay. */
   private keptRows(model: StagedModel): number {
     const condition = this.keptCondition(model)
@@ -95,7 +126,7 @@ export class Merge {
   private keptCondition(model: StagedModel): string | undefined {
     const { target } = model.mapping
     if (!target.protectedField) return undefined
-    return `l.${quoted(fieldOf(target, target.protectedField).column)} AND l.${this.identity.rowid(model)} NOT IN
+    return `l.${quoted(fieldOf(target, target.protectedField).column)} IS TRUE AND l.${this.identity.rowid(model)} NOT IN
       (SELECT m.rid FROM ${this.identity.pairs(model)} m JOIN ${model.name} s ON s.line = m.line WHERE s.x IS NULL)`
   }
 
@@ -108,15 +139,17 @@ export class Merge {
     return `temp.u${model.mapping.index}`
   }
 
-  /** Columns that an update sets, with their new values. */
-  private settable(model: StagedModel, values: Values): { column: string; value: string }[] {
+  /** Columns that an update sets, with their new values. `changedAt` is for rows that are known to change. */
+  private settable(model: StagedModel, values: Values, changedAt?: string): { column: string; value: string }[] {
     const { target, source } = model.mapping
     const fields = target.fields.flatMap((field) => {
-      const value = target.primaryKey.includes(field.name) ? undefined : values.of(field)
+      if (target.primaryKey.includes(field.name)) return []
+      const value = values.of(field)
       const column = quoted(field.column)
-      if (!value) return []
+      const open = field.isUpdatedAt ? changedAt : undefined
+      if (!value) return open ? [{ column, value: open }] : []
       const given = this.withoutStandIn(model, values, field, value)
-      return [{ column, value: source.isPartial ? `coalesce(${given}, l.${column})` : given }]
+      return [{ column, value: source.isPartial ? `coalesce(${given}, ${open ?? `l.${column}`})` : given }]
     })
     const hidden = [...model.hiddenColumns].map(([column, staged]) => ({
       column: quoted(column),
@@ -179,7 +212,7 @@ export class Merge {
     if (!this.changed.has(model)) return
     const lines = this.changedLines(model)
     const values = new Values(this.identity, model, 's')
-    const columns = this.settable(model, values)
+    const columns = this.settable(model, values, this.now)
     const rowid = this.identity.rowid(model)
     const live = this.identity.live(model)
     this.database.exec(`UPDATE ${live} SET ${columns.map(({ column }, at) => `${column} = v.v${at}`).join(', ')}
@@ -225,7 +258,7 @@ export class Merge {
 
   /** What a new row gets where the file has no value, as SQL. */
   private defaultOf(field: Field): string | undefined {
-    const now = text(this.options.now.toISOString().replace('Z', '+00:00'))
+    const { now } = this
     if (field.isUpdatedAt) return now
     const value = field.default
     if (value === undefined || value === null || Array.isArray(value)) return undefined
