@@ -9,7 +9,9 @@ import { Worker, type WorkerOptions } from 'node:worker_threads'
 export function startThread(module: string, base: string, options: WorkerOptions): Worker {
   if (!base.endsWith('.ts')) return new Worker(new URL(`${module}.js`, base), options)
   // On Node 20 a loader that this thread has does not reach into others.
-  const api = createRequire(import.meta.url).resolve('tsx/esm/api').replace(/\.cjs$/, '.mjs')
+  const api = createRequire(import.meta.url)
+    .resolve('tsx/esm/api')
+    .replace(/\.cjs$/, '.mjs')
   const code = `import { tsImport } from ${JSON.stringify(pathToFileURL(api).href)}
     await tsImport(${JSON.stringify(new URL(`${module}.ts`, base).href)}, ${JSON.stringify(base)})`
   return new Worker(new URL(`data:text/javascript,${encodeURIComponent(code)}`), options)
