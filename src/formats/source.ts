@@ -7,9 +7,8 @@ import { detectCompression, readDecompressed } from '../compression.ts'
 import { BootkeeperError } from '../errors.ts'
 import type { Source, SourceHeader, SourceRow } from '../import-source.ts'
 import { formatName, looksLikeExport } from './bootkeeper-document.ts'
-import { currentFormat, openLines, openReformatted } from './bootkeeper-source.ts'
+import { currentFormat, openLines } from './bootkeeper-source.ts'
 import type { DecodeContext, Format } from './format.ts'
-import { decodeValue, knownFormats, recogniseFormat } from './known.ts'
 import { lineOfPath, lineOfSyntaxError } from './locate.ts'
 import { quoted } from './quote.ts'
 
@@ -33,12 +32,18 @@ export async function openSource(path: string, options: OpenSourceOptions): Prom
   const source = looksLikeExport(beginning)
     ? await openLines(path, beginning, all)
     : await openWhole(path, all, read, options)
-  if (options.userName !== undefined) requireUser(path, source, options.userName)
+  if (options.userName !== undefined) await requireUser(path, source, options.userName)
   return source
 }
 
+/** Loading them takes longer than reading a small export. */
+async function olderFormats() {
+  return await import('./known.ts')
+}
+
 /** To read all as that user's, or that user's alone, would be a guess. An app's own format does as it likes. */
-function requireUser(path: string, { header, users = [] }: Source, userName: string): void {
+async function requireUser(path: string, { header, users = [] }: Source, userName: string): Promise<void> {
+  const { knownFormats } = await olderFormats()
   const names = users.map(({ name }) => name)
   const isOwn = !knownFormats.some(({ name }) => name === header.format) && header.format !== currentFormat
   if (isOwn || (names.length === 1 && names[0] === userName)) return
@@ -70,10 +75,12 @@ async function openWhole(
   options: OpenSourceOptions,
 ): Promise<Source> {
   const text = await readWhole(path, pieces)
-  if (text === undefined) return await openReformatted(path, again)
+  const reformatted = async () => (await import('./bootkeeper-reformatted.ts')).openReformatted(path, again)
+  if (text === undefined) return await reformatted()
   const value = parseJson(path, text)
   const own = value as { format?: unknown } | null
-  if (typeof own === 'object' && own?.format === formatName) return await openReformatted(path, again)
+  if (typeof own === 'object' && own?.format === formatName) return await reformatted()
+  const { decodeValue, knownFormats, recogniseFormat } = await olderFormats()
   const { format, certainty } = recogniseFormat(value, [...(options.formats ?? []), ...knownFormats])
   const decoded = await decodeValue(value, format, options).catch((error: unknown) => {
     throw withLine(error, text)
