@@ -2,7 +2,7 @@
 // Guarantees: the file was read back before it is named.
 
 import { join } from 'node:path'
-import { exportDatabase } from '../src/export.ts'
+import { exportDatabase, keptLatestNote } from '../src/export.ts'
 import { formatBytes } from '../src/log.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { withOpsLock } from './open-ops.ts'
@@ -22,7 +22,7 @@ export default async function exportData(words: string[]): Promise<number> {
   if (!parsed) return 0
   return await withOpsLock('an export', async ({ config, engine, origin }) => {
     const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
-    const { stem, file } = await exportDatabase(
+    const { stem, file, keptLatest } = await exportDatabase(
       config,
       engine,
       schema,
@@ -32,7 +32,7 @@ export default async function exportData(words: string[]): Promise<number> {
     const path = join(config.backupsDir, file.name)
     const files = [{ role: file.role, path, bytes: file.sizeBytes, sha256: file.sha256 }]
     if (parsed.values.json) process.stdout.write(`${JSON.stringify({ id: stem, status: 'completed', files })}\n`)
-    else process.stdout.write(`✔ ${path}, ${formatBytes(file.sizeBytes)}\n`)
+    else process.stdout.write(`✔ ${path}, ${formatBytes(file.sizeBytes)}\n${keptLatest ? `! ${keptLatestNote}\n` : ''}`)
     return 0
   })
 }

@@ -3,13 +3,12 @@
 // one transaction, also while the app runs.
 
 import { existsSync } from 'node:fs'
-import { copyOf } from '../src/backup.ts'
 import { command } from '../src/command-hint.ts'
 import { readConfig } from '../src/config.ts'
 import { exportPath } from '../src/import.ts'
 import { takeLock } from '../src/lock.ts'
 import { formatBytes } from '../src/log.ts'
-import { readManifest } from '../src/manifest.ts'
+import { copyOf, readManifest } from '../src/manifest.ts'
 import { applyRestore, planRestore } from '../src/restore.ts'
 import importFile from './import.ts'
 import { withOps } from './open-ops.ts'

@@ -76,6 +76,12 @@ export const errorTable = {
     safe: 'No backup was made of the damaged file and none was replaced; the file itself is as it was found.',
     next: 'Restore the newest good backup.',
   },
+  DATABASE_MISSING: {
+    exitCode: 65,
+    meaning: 'There is no database, or one without tables, but there are backups that hold rows.',
+    safe: 'Nothing was made and no backup was replaced.',
+    next: 'Restore the newest good backup, or correct DATABASE_URL.',
+  },
   DATABASE_NEWER: {
     exitCode: 65,
     meaning: 'The database has migrations that this version of the app does not know.',

@@ -13,15 +13,17 @@ import type { DataModel } from './data-model.ts'
 import type { Engine } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
 import type { operations } from './export-child.ts'
-import { copyAtomically, partialPath, writeAtomically } from './files.ts'
+import { latestPath, replaceLatest } from './export-latest.ts'
+import { partialPath, writeAtomically } from './files.ts'
 import { exportHeaderSchema } from './formats/bootkeeper-header.ts'
 import { formatBytes, formatCount } from './log.ts'
-import { type BackupFile, commitBackup, newStem, readManifest } from './manifest.ts'
+import { type BackupFile, commitBackup, newStem, readManifest, totalOf } from './manifest.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
 import { type BootState, writeState } from './state.ts'
 import type { StepResult } from './timeline.ts'
 
-const latestName = 'backup_latest.json'
+/** Why backup_latest.json is older than the newest export. */
+export const keptLatestNote = 'backup_latest.json keeps the rows it has, because this export has none'
 
 /** `copy` is the one that this boot made; the export joins its backup. */
 export async function exportIfChanged(
@@ -37,11 +39,11 @@ export async function exportIfChanged(
   const last = state.export
   if (
     last?.source === source &&
-    existsSync(join(config.dataDir, latestName)) &&
+    existsSync(latestPath(config)) &&
     existsSync(join(config.backupsDir, `${last.stem}.json`))
   )
     return { skipped: true, text: `nothing was written since ${last.stem}.json`, value: undefined }
-  const { stem, file } = await exportDatabase(
+  const { stem, file, keptLatest } = await exportDatabase(
     config,
     engine,
     schema,
@@ -52,13 +54,15 @@ export async function exportIfChanged(
   state.export = { stem, source }
   await writeState(config.stateDir, state)
   const models = Object.keys(file.counts ?? {}).length
-  const rows = Object.values(file.counts ?? {}).reduce((sum, count) => sum + count, 0)
+  const rows = totalOf(file.counts ?? {})
   const text = `${file.name}, ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'} of ${models} models, ${formatBytes(file.sizeBytes)}, read back`
+  if (keptLatest) return { text: `${text}; ${keptLatestNote}`, value: undefined }
   return { text, value: undefined }
 }
 
 /**
- * Writes an export and lists it: in the backup `intoStem`, or in one of its own. Then copies it to backup_latest.json.
+ * Writes an export and lists it: in the backup `intoStem`, or in one of its own. Then copies it to backup_latest.json,
+ * or says that it did not.
  */
 export async function exportDatabase(
   config: Config,
@@ -67,7 +71,7 @@ export async function exportDatabase(
   origin: Origin,
   intoStem: string | undefined,
   signal?: AbortSignal,
-): Promise<{ stem: string; file: BackupFile }> {
+): Promise<{ stem: string; file: BackupFile; keptLatest: boolean }> {
   const stem = intoStem ?? (await newStem(config.backupsDir))
   const name = `${stem}.json`
   const partial = partialPath(join(config.backupsDir, name))
@@ -106,8 +110,7 @@ export async function exportDatabase(
       : describeBackup(stem, engine, origin, [file])
     if (intoStem) manifest.files = [...manifest.files.filter(({ role }) => role !== 'export'), file]
     await commitBackup(config.backupsDir, manifest, [{ partial, file }])
-    await copyAtomically(join(config.backupsDir, name), join(config.dataDir, latestName))
-    return { stem, file }
+    return { stem, file, keptLatest: !(await replaceLatest(config, file)) }
   } catch (error) {
     await rm(partial, { force: true })
     if (error instanceof BootkeeperError || signal?.aborted) throw error

@@ -3,12 +3,13 @@
 // set aside, before it is replaced; it is replaced whole or not at all; nothing is deleted.
 
 import { join } from 'node:path'
-import { copyOf, type Origin, takeBackup } from './backup.ts'
+import { type Origin, takeBackup } from './backup.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
-import { type Manifest, readManifest, verifyFile } from './manifest.ts'
+import { copyOf, type Manifest, readManifest, verifyFile } from './manifest.ts'
+import { isMissing } from './missing-database.ts'
 import { readState, writeState } from './state.ts'
 
 export interface RestorePlan {
@@ -35,7 +36,9 @@ export async function planRestore(config: Config, engine: Engine, stem: string):
   const copyPath = join(config.backupsDir, file.name)
   const problems = await engine.checkCopy(copyPath)
   if (problems.length > 0) throw new BootkeeperError('BACKUP_DAMAGED', `${file.name} is damaged: ${problems[0]}.`)
-  return { manifest, copyPath, present: (await engine.signature()) === 'none' ? 'none' : 'database' }
+  // What cannot be read is there all the same: it is set aside.
+  const missing = await isMissing(engine).catch(() => false)
+  return { manifest, copyPath, present: missing ? 'none' : 'database' }
 }
 
 /** The caller holds the lock. */

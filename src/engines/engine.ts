@@ -56,6 +56,8 @@ export interface VerifiedCopy {
   settled: boolean
   sizeBytes: number
   sha256: string
+  /** Rows per table, without the tables of Prisma and of the database itself; left out where it would take long. */
+  counts?: Record<string, number>
   /** How it was verified, for the log. */
   check: string
 }

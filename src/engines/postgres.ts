@@ -7,7 +7,7 @@ import { execa } from 'execa'
 import { BootkeeperError } from '../errors.ts'
 import { fsyncFile, sha256OfFile } from '../files.ts'
 import type { Engine } from './engine.ts'
-import { connect, ident, parseUrl, query, requireTool, run } from './postgres-connection.ts'
+import { connect, ident, makeDatabase, parseUrl, query, requireTool, run } from './postgres-connection.ts'
 import { rehearsePostgres } from './postgres-rehearsal.ts'
 
 export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }): Engine {
@@ -82,6 +82,7 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
     async putBack(copyFile, _why, signal) {
       await requireTool('pg_restore', server, busyMs)
       await requireTool('psql', server, busyMs)
+      await makeDatabase(server, busyMs)
       const script = `${copyFile}.sql.partial`
       try {
         await run('pg_restore', ['--no-owner', '--no-privileges', '--file', script, copyFile], server, signal)

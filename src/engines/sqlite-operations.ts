@@ -19,6 +19,7 @@ import { basename, dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { BootkeeperError } from '../errors.ts'
 import { partialPath } from '../files.ts'
+import { countRows } from './sqlite-tables.ts'
 
 let held: { database: Database.Database; wal: string; walHeader: string } | undefined
 
@@ -88,7 +89,30 @@ export function check({ path }: { path: string }): string[] {
   }
 }
 
-/** The same on the live database, which others may have open. */
+/** Rows per table, without SQLite's own tables and Prisma's. A table that cannot be read is left out. */
+export function countTables({ path }: { path: string }): Record<string, number> {
+  const database = new Database(path, { fileMustExist: true })
+  try {
+    database.pragma('locking_mode = EXCLUSIVE')
+    database.pragma('query_only = ON')
+    const tables = database
+      .prepare(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> '_prisma_migrations' ORDER BY name",
+      )
+      .pluck()
+      .all() as string[]
+    return Object.fromEntries(
+      tables.flatMap((table) => {
+        const rows = countRows(database, table)
+        return rows === null ? [] : [[table, rows]]
+      }),
+    )
+  } finally {
+    database.close()
+  }
+}
+
+/** quick_check on the live database, which others may have open. */
 export function checkLive({ path, busyMs }: { path: string; busyMs: number }): string[] {
   let database: Database.Database | undefined
   try {
@@ -160,6 +184,19 @@ export function swapIn(args: {
     fsyncPath(dirname(aside))
   }
   return { aside }
+}
+
+/** Every table, index, trigger and view with its SQL; '' where there is no database. */
+export function structureOf({ path, busyMs }: { path: string; busyMs: number }): string {
+  // A -wal alone is the rest of a database that was deleted.
+  if (!statSync(path, { throwIfNoEntry: false })?.size) return ''
+  const database = openLive(path, busyMs)
+  try {
+    const rows = database.prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name').raw().all()
+    return JSON.stringify(rows)
+  } finally {
+    database.close()
+  }
 }
 
 /** Inode, size and times of the database and its log: any write by anybody changes one of them. */

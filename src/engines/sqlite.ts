@@ -11,7 +11,7 @@ import { copyData, fsyncFile, partialPath, sha256OfFile } from '../files.ts'
 import type { Engine, Loss, Rehearsal, VerifiedCopy } from './engine.ts'
 import type { compare } from './sqlite-compare.ts'
 import type * as operations from './sqlite-operations.ts'
-import { signatureOf } from './sqlite-operations.ts'
+import { signatureOf, structureOf } from './sqlite-operations.ts'
 
 type Operations = typeof operations & { compare: typeof compare }
 
@@ -53,17 +53,7 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
     },
 
     async structure() {
-      if (signatureOf(path) === 'none') return ''
-      const database = new Database(path, { readonly: true, fileMustExist: true, timeout: busyMs })
-      try {
-        const rows = database
-          .prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name')
-          .raw()
-          .all()
-        return JSON.stringify(rows)
-      } finally {
-        database.close()
-      }
+      return structureOf({ path, busyMs })
     },
 
     async copy(partial, signal) {
@@ -141,11 +131,12 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
       sha256OfFile(partial, signal),
       keepWal ? undefined : fsyncFile(partial),
     ])
+    const counts = problems.length === 0 ? await work().call('countTables', { path: partial }, signal) : {}
     // With a log folded in, the file is another one than was read.
     if (read !== undefined && !keepWal && read !== sha256)
       problems.push('the copy does not read back as it was written')
     const { size } = await stat(partial)
-    return { source, settled, sizeBytes: size, sha256, check: 'read back, quick_check ok', problems }
+    return { source, settled, sizeBytes: size, sha256, counts, check: 'read back, quick_check ok', problems }
   }
 
   function rehearsal(scratch: string, before: string | undefined, source: string, signal?: AbortSignal): Rehearsal {
