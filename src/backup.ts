@@ -7,8 +7,7 @@ import { stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type AppIdentity, bootkeeperVersion, currentUser } from './app-identity.ts'
-import { mayHoldRows } from './best-backup.ts'
-import { command } from './command-hint.ts'
+import { adviseRestore, mayHoldRows } from './best-backup.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
@@ -23,7 +22,6 @@ import {
   newStem,
   readManifest,
   removeBackup,
-  verifyFile,
 } from './manifest.ts'
 import { isMissing, requireFreshStart } from './missing-database.ts'
 import { type BootState, writeState } from './state.ts'
@@ -55,17 +53,17 @@ export async function copyDatabase(
   origin: Origin,
   signal: AbortSignal,
 ): Promise<StepResult<SafeCopy | undefined>> {
-  const nameGoodCopy = async (error: unknown) => {
-    throw await sayWhichCopyIsGood(config, error)
+  const adviseWhereDamaged = async (error: unknown) => {
+    throw await sayWhatToRestore(config, engine, state, error)
   }
-  const missing = await isMissing(engine).catch(nameGoodCopy)
+  const missing = await isMissing(engine).catch(adviseWhereDamaged)
   const whyNew = missing ? await requireFreshStart(config, engine, state) : undefined
   const source = await engine.signature()
   if (source === 'none') return { skipped: true, text: whyNew ?? 'no database yet', value: undefined }
   const known = await findCopyOf(config, state, source)
   if (known) return { skipped: true, text: `nothing was written since ${known.stem}`, value: known }
 
-  const { manifest, copy } = await takeBackup(config, engine, origin, signal).catch(nameGoodCopy)
+  const { manifest, copy } = await takeBackup(config, engine, origin, signal).catch(adviseWhereDamaged)
   if (copy.settled) state.copy = { stem: manifest.stem, source: copy.source }
   else delete state.copy
   await writeState(config.stateDir, state)
@@ -113,21 +111,6 @@ export function describeBackup(stem: string, engine: Engine, origin: Origin, fil
     database: engine.description,
     files,
   }
-}
-
-/** The newest backup with a copy that reads back as it was written. */
-export async function newestGoodCopy(config: Config): Promise<Manifest | undefined> {
-  for (const manifest of (await listBackups(config.backupsDir)).reverse()) {
-    const file = copyOf(manifest)
-    if (!file) continue
-    try {
-      await verifyFile(config.backupsDir, file)
-      return manifest
-    } catch (error) {
-      if (!(error instanceof BootkeeperError)) throw error
-    }
-  }
-  return undefined
 }
 
 /**
@@ -180,14 +163,14 @@ async function findCopyOf(config: Config, state: BootState, source: string): Pro
   return size === file.sizeBytes ? { stem, path, source, isNew: false } : undefined
 }
 
-async function sayWhichCopyIsGood(config: Config, error: unknown): Promise<unknown> {
+async function sayWhatToRestore(config: Config, engine: Engine, state: BootState, error: unknown): Promise<unknown> {
   if (!(error instanceof BootkeeperError) || error.code !== 'DATABASE_CORRUPT') return error
-  const good = await newestGoodCopy(config)
+  const advice = await adviseRestore(config, engine, state)
   return new BootkeeperError('DATABASE_CORRUPT', error.message, {
     cause: error,
-    next: good
-      ? `The newest good copy is ${good.stem}, of ${good.createdAt}. To restore it: ${command('restore', good.stem, '--apply')}`
-      : `There is no good copy in ${config.backupsDir}. Bring a backup there, or move the damaged file away to start afresh.`,
+    next:
+      advice?.text ??
+      `There is no good backup in ${config.backupsDir}. Bring one there, or move the damaged file away to start afresh.`,
   })
 }
 

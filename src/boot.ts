@@ -173,6 +173,7 @@ async function undoChange(config: Config, engine: Engine, state: BootState, log:
   delete state.unprovenChange
   delete state.inStep
   state.copy = { stem, source: await engine.signature() }
+  state.restored = { stem, at: new Date().toISOString() }
   delete state.export
   await writeState(config.stateDir, state)
   if (aside) await keepNewestAside(aside)

@@ -141,6 +141,11 @@ export function rowsOf(manifest: Manifest): number | undefined {
   return known.length > 0 ? Math.max(...known) : undefined
 }
 
+/** The trigger, and the reason where it says more. */
+export function whyMade({ trigger, reason }: Manifest): string {
+  return trigger === reason ? trigger : `${trigger}: ${reason}`
+}
+
 export function totalOf(counts: Record<string, number>): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0)
 }

@@ -4,7 +4,7 @@
 
 import { rename, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { firstGood, mayHoldRows, restorable, restoreCommand } from './best-backup.ts'
+import { adviseRestore, mayHoldRows } from './best-backup.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import { aboutOtherCode, isCode, lossCode } from './data-loss.ts'
@@ -23,7 +23,7 @@ export async function isMissing(engine: Engine): Promise<boolean> {
 
 /** Says, in words, why a new database may be made. Throws DATABASE_MISSING while a backup holds rows. */
 export async function requireFreshStart(config: Config, engine: Engine, state: BootState): Promise<string> {
-  const left = await leftBehind(config, engine)
+  const left = await leftBehind(config, engine, state)
   if (!left) return 'no database yet'
   const code = lossCode(state.lossSalt, `start without ${left.name}`, [])
   if (isCode(config.acceptDataLoss, code)) {
@@ -40,7 +40,7 @@ export async function requireFreshStart(config: Config, engine: Engine, state: B
     'DATABASE_MISSING',
     `${what}, but ${left.description}. Was it deleted or moved, is a volume not mounted, or is DATABASE_URL another?${aboutOtherCode(config.acceptDataLoss)}`,
     {
-      next: `${left.restore} To start with an empty database and leave that backup behind: start with ACCEPT_DATA_LOSS=${code}.`,
+      next: `${left.restore} Or start with ACCEPT_DATA_LOSS=${code} to begin with an empty database and leave that backup behind.`,
     },
   )
 }
@@ -53,10 +53,9 @@ interface LeftBehind {
   restore: string
 }
 
-async function leftBehind(config: Config, engine: Engine): Promise<LeftBehind | undefined> {
-  const holding = (await listBackups(config.backupsDir)).filter(mayHoldRows).reverse()
-  const good = await firstGood(config, engine, (await restorable(config, engine)).filter(mayHoldRows))
-  const listed = good ?? holding[0]
+async function leftBehind(config: Config, engine: Engine, state: BootState): Promise<LeftBehind | undefined> {
+  const advice = await adviseRestore(config, engine, state, mayHoldRows)
+  const listed = advice?.manifest ?? (await listBackups(config.backupsDir)).findLast(mayHoldRows)
   if (listed) {
     const rows = rowsOf(listed)
     const holds = rows === undefined ? 'data' : countOf(rows)
@@ -64,9 +63,7 @@ async function leftBehind(config: Config, engine: Engine): Promise<LeftBehind | 
       name: listed.stem,
       isListed: true,
       description: `${listed.stem}, made ${listed.createdAt}, holds ${holds}`,
-      restore: good
-        ? `To restore it: ${restoreCommand(good)}.`
-        : `None of the backups can be put back as it is: ${command('verify')} says why.`,
+      restore: advice?.text ?? `None of the backups can be put back as it is: ${command('verify')} says why.`,
     }
   }
   const rows = await latestRows(config)
@@ -76,7 +73,7 @@ async function leftBehind(config: Config, engine: Engine): Promise<LeftBehind | 
     name: path,
     isListed: false,
     description: `${path} holds ${rows === undefined ? 'data' : countOf(rows)}`,
-    restore: `To restore it: ${command('restore', path, '--apply')}.`,
+    restore: `Run ${command('restore', path, '--apply')} to restore it.`,
   }
 }
 

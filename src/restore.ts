@@ -61,6 +61,7 @@ export async function applyRestore(
   const { aside } = await engine.putBack(plan.copyPath, 'before-restore')
   const state = await readState(config.stateDir)
   state.copy = { stem: plan.manifest.stem, source: await engine.signature() }
+  state.restored = { stem: plan.manifest.stem, at: new Date().toISOString() }
   delete state.inStep
   delete state.export
   delete state.unprovenChange

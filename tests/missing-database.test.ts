@@ -37,7 +37,7 @@ async function appWithRows(): Promise<TestApp> {
 function refusal(result: Finished): { msg: string; next: string; code: string; restore: string[] } {
   expect(result.exitCode, result.output).toBe(65)
   const { msg, next = '' } = result.lines.find(({ code }) => code === 'DATABASE_MISSING')!
-  const restore = /npx bootkeeper (restore \S+ --apply)\./.exec(next)?.[1]?.split(' ') ?? []
+  const restore = /npx bootkeeper (restore \S+ --apply) to /.exec(next)?.[1]?.split(' ') ?? []
   return { msg, next, code: /ACCEPT_DATA_LOSS=([A-Z0-9-]+)/.exec(next)![1]!, restore }
 }
 
