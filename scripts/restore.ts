@@ -50,6 +50,7 @@ export default async function restore(words: string[]): Promise<number> {
       if (json) process.stdout.write(`${JSON.stringify({ id: stem, applied: apply, ...result })}\n`)
       else if (result) {
         process.stdout.write(`✔ ${engine.description} is again what it was in ${stem}.\n`)
+        for (const note of result.notes) process.stdout.write(`! ${note}.\n`)
         if (result.before) process.stdout.write(`  What it was until now: ${result.before}\n`)
         if (result.aside) process.stdout.write(`  The file that was there: ${result.aside}\n`)
       } else {

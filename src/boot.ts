@@ -169,7 +169,9 @@ async function undoChange(config: Config, engine: Engine, state: BootState, log:
   await verifyFile(config.backupsDir, file)
   // PostgreSQL keeps no file of what is replaced: it becomes a backup first.
   if (engine.kind === 'postgresql') await keepFailedState(config, engine, manifest.prisma, state)
-  const { aside } = await engine.putBack(join(config.backupsDir, file.name), 'failed-start')
+  const { counts } = file
+  const { aside, notes } = await engine.putBack(join(config.backupsDir, file.name), 'failed-start', { counts })
+  for (const note of notes) log.warn(`${note}.`)
   delete state.unprovenChange
   delete state.inStep
   state.copy = { stem, source: await engine.signature() }

@@ -171,7 +171,7 @@ async function importIntoNew(tools: ImportTools, request: ImportRequest): Promis
       file,
       report: await apply(),
     }))
-    const { aside } = await engine.putBack(scratch, 'before-restore')
+    const { aside } = await engine.putBack(scratch, 'before-restore', { wholeReferences: true })
     const state = await readState(config.stateDir)
     for (const name of ['inStep', 'export', 'copy', 'unprovenChange'] as const) delete state[name]
     await writeState(config.stateDir, state)

@@ -79,13 +79,13 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
       return await rehearsePostgres(databaseUrl, server, busyMs, signal)
     },
 
-    async putBack(copyFile, _why, signal) {
+    async putBack(copyFile) {
       await requireTool('pg_restore', server, busyMs)
       await requireTool('psql', server, busyMs)
       await makeDatabase(server, busyMs)
       const script = `${copyFile}.sql.partial`
       try {
-        await run('pg_restore', ['--no-owner', '--no-privileges', '--file', script, copyFile], server, signal)
+        await run('pg_restore', ['--no-owner', '--no-privileges', '--file', script, copyFile], server, undefined)
         // One transaction: the old data goes only if the copy is in its place.
         const commands = ['--command', dropSchemasSql(server.schema), '--file', script]
         const options = [
@@ -95,11 +95,11 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
           '--set=ON_ERROR_STOP=1',
           '--output=/dev/null',
         ]
-        await run('psql', [...options, ...commands], server, signal)
+        await run('psql', [...options, ...commands], server, undefined)
       } finally {
         await rm(script, { force: true })
       }
-      return { aside: undefined }
+      return { aside: undefined, notes: [] }
     },
 
     async appliedMigrations() {

@@ -12,8 +12,9 @@ import type { Engine, Loss, Rehearsal, VerifiedCopy } from './engine.ts'
 import type { compare } from './sqlite-compare.ts'
 import type * as operations from './sqlite-operations.ts'
 import { signatureOf, structureOf } from './sqlite-operations.ts'
+import type { validate } from './sqlite-validate.ts'
 
-type Operations = typeof operations & { compare: typeof compare }
+type Operations = typeof operations & { compare: typeof compare; validate: typeof validate }
 
 /** The file that a `file:` address names, as Prisma reads it: relative to the working directory, no percent signs decoded. */
 export function sqlitePath(url: string): string {
@@ -78,17 +79,19 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
       return rehearsal(scratch, before, source, signal)
     },
 
-    async putBack(copyFile, why, signal) {
+    async putBack(copyFile, why, expected) {
       const finished = partialPath(path)
       try {
-        await copyData(copyFile, finished, signal)
-        const problems = await work().call('check', { path: finished }, signal)
+        await copyData(copyFile, finished)
+        const { problems, notes } = await work().call('validate', { path: finished, ...expected })
         if (problems.length > 0) throw new BootkeeperError('BACKUP_DAMAGED', `${copyFile} is damaged: ${problems[0]}.`)
         await fsyncFile(finished)
         const aside = `${path}.${why}-${new Date().toISOString().replace(/[:.]/g, '-')}`
-        return await work().call('swapIn', { live: path, finished, source: undefined, aside, busyMs })
+        const swapped = await work().call('swapIn', { live: path, finished, source: undefined, aside, busyMs })
+        return { ...swapped, notes }
       } catch (error) {
-        await rm(finished, { force: true })
+        await stopWork()
+        await removeDatabase(finished)
         throw error
       } finally {
         await stopWork()
