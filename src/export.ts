@@ -11,10 +11,11 @@ import { startChild } from './child.ts'
 import type { Config } from './config.ts'
 import type { DataModel } from './data-model.ts'
 import type { Engine } from './engines/engine.ts'
-import { BootkeeperError } from './errors.ts'
+import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import type { operations } from './export-child.ts'
 import { latestPath, replaceLatest } from './export-latest.ts'
 import { partialPath, writeAtomically } from './files.ts'
+import type { VerifiedExport } from './formats/bootkeeper.ts'
 import { exportHeaderSchema } from './formats/bootkeeper-header.ts'
 import { formatBytes, formatCount } from './log.ts'
 import { type BackupFile, commitBackup, newStem, readManifest, totalOf } from './manifest.ts'
@@ -75,6 +76,37 @@ export async function exportDatabase(
   const stem = intoStem ?? (await newStem(config.backupsDir))
   const name = `${stem}.json`
   const partial = partialPath(join(config.backupsDir, name))
+  try {
+    const written = await writeExport(config, engine, schema, origin, stem, partial, signal)
+    const file: BackupFile = {
+      role: 'export',
+      name,
+      sizeBytes: written.sizeBytes,
+      sha256: written.fileSha256,
+      counts: written.counts,
+    }
+    const manifest = intoStem
+      ? await readManifest(config.backupsDir, intoStem)
+      : describeBackup(stem, engine, origin, [file])
+    if (intoStem) manifest.files = [...manifest.files.filter(({ role }) => role !== 'export'), file]
+    await commitBackup(config.backupsDir, manifest, [{ partial, file }])
+    return { stem, file, keptLatest: !(await replaceLatest(config, file)) }
+  } catch (error) {
+    await rm(partial, { force: true })
+    throw asExportError(error, signal)
+  }
+}
+
+/** Writes the export to the new file `target`, fsyncs it and reads it back. */
+export async function writeExport(
+  config: Config,
+  engine: Engine,
+  schema: SchemaSet,
+  origin: Origin,
+  stem: string,
+  target: string,
+  signal?: AbortSignal,
+): Promise<VerifiedExport> {
   const model = await readDataModelCached(config, schema, origin.prisma, signal)
   const child = startChild<typeof operations>('./export-child', import.meta.url)
   try {
@@ -93,31 +125,21 @@ export async function exportDatabase(
           scope: 'everything',
           reason: origin.reason,
         },
-        target: partial,
+        target,
       },
       signal,
     )
     exportHeaderSchema.parse(written.header)
-    const file: BackupFile = {
-      role: 'export',
-      name,
-      sizeBytes: written.sizeBytes,
-      sha256: written.fileSha256,
-      counts: written.counts,
-    }
-    const manifest = intoStem
-      ? await readManifest(config.backupsDir, intoStem)
-      : describeBackup(stem, engine, origin, [file])
-    if (intoStem) manifest.files = [...manifest.files.filter(({ role }) => role !== 'export'), file]
-    await commitBackup(config.backupsDir, manifest, [{ partial, file }])
-    return { stem, file, keptLatest: !(await replaceLatest(config, file)) }
-  } catch (error) {
-    await rm(partial, { force: true })
-    if (error instanceof BootkeeperError || signal?.aborted) throw error
-    throw new BootkeeperError('EXPORT_FAILED', `The export failed: ${(error as Error).message}.`, { cause: error })
+    return written
   } finally {
     await child.kill()
   }
+}
+
+export function asExportError(error: unknown, signal?: AbortSignal): unknown {
+  if (error instanceof BootkeeperError || signal?.aborted) return error
+  if (asBootkeeperError(error).code === 'DISK_FULL') return asBootkeeperError(error)
+  return new BootkeeperError('EXPORT_FAILED', `The export failed: ${(error as Error).message}.`, { cause: error })
 }
 
 /** Read from the schema once, then from a file beside the state: Prisma's parser takes longer than a small export. */

@@ -22,6 +22,7 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'client',
     'export',
     'export-latest',
+    'export-file',
     'export-child',
     'import',
     'import-child',

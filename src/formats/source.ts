@@ -3,7 +3,7 @@
 // recognised, damaged or wrong is an error with a code, its place, and nothing done.
 
 import { isUtf8 } from 'node:buffer'
-import { detectCompression, readDecompressed } from '../compression.ts'
+import { readDecompressed } from '../compression.ts'
 import { BootkeeperError } from '../errors.ts'
 import type { JsonRow, Source, SourceHeader, SourceRow } from '../import-source.ts'
 import { formatName, formatVersion, looksLikeExport } from './bootkeeper-document.ts'
@@ -22,8 +22,7 @@ export interface OpenSourceOptions extends DecodeContext {
 const mostWholeBytes = 64 * 1024 * 1024
 
 export async function openSource(path: string, options: OpenSourceOptions): Promise<Source> {
-  const compression = await detectCompression(path)
-  const pieces = readDecompressed(path, compression)
+  const pieces = readDecompressed(path)
   const first = await pieces.next()
   if (first.done) throw new BootkeeperError('FORMAT_UNKNOWN', `${path} is empty.`)
   const all = prepend(first.value, pieces)
