@@ -5,7 +5,7 @@
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
-import { BootkeeperError } from './errors.ts'
+import { asBootkeeperError } from './errors.ts'
 import { copyOf, exportOf, listBackups, type Manifest, rowsOf, verifyFile, whyMade } from './manifest.ts'
 import type { BootState } from './state.ts'
 
@@ -54,7 +54,8 @@ async function firstGood(config: Config, engine: Engine, backups: Manifest[]): P
       await verifyFile(config.backupsDir, restoredFile(manifest, engine)!)
       return manifest
     } catch (error) {
-      if (!(error instanceof BootkeeperError)) throw error
+      // A backup that root copied here must not hide what happened to the database.
+      if (!['BACKUP_DAMAGED', 'FILE_NOT_READABLE'].includes(asBootkeeperError(error).code)) throw error
     }
   }
   return undefined

@@ -3,7 +3,17 @@
 // temporary after the next boot.
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { listBackups, verifyFile } from '../src/manifest.ts'
@@ -145,6 +155,42 @@ describe.runIf(isRoot)('a small disk', () => {
     const [manifest] = await listBackups(app.backups)
     expect(manifest?.by.user).toBe('54321')
   })
+})
+
+test.runIf(isRoot)('a file that this user cannot read is named as such, with the chown to run', async () => {
+  const app = makeApp()
+  app.env.BOOTKEEPER_TEST_UID = '65534'
+  execFileSync('chown', ['-R', '65534:65534', app.dir])
+  expect((await boot(app)).exitCode).toBe(0)
+  const { stdout } = await ops(app, 'backup', '--json')
+  const { id, files } = JSON.parse(stdout) as { id: string; files: { role: string; path: string }[] }
+  const [copy, exported] = ['copy', 'export'].map((role) => files.find((file) => file.role === role)!.path)
+  const closed = join(app.dir, 'closed')
+  mkdirSync(closed, { mode: 0o700 })
+  copyFileSync(exported!, join(closed, 'inside.json'))
+  for (const path of [copy!, exported!]) {
+    chownSync(path, 0, 0)
+    chmodSync(path, 0o600)
+  }
+  for (const [path, ...words] of [
+    [exported!, 'import', exported!],
+    [exported!, 'inspect', exported!],
+    [exported!, 'diff', exported!],
+    [exported!, 'restore', exported!, '--apply'],
+    [exported!, 'verify', exported!],
+    [exported!, 'restore', id, '--export', '--apply'],
+    [copy!, 'restore', id, '--apply'],
+    [join(closed, 'inside.json'), 'import', join(closed, 'inside.json')],
+  ] as [string, ...string[]][]) {
+    const { exitCode, stderr } = await ops(app, ...words)
+    expect([words, exitCode, stderr]).toEqual([words, 77, expect.stringMatching(/^✖ FILE_NOT_READABLE {2}/)])
+    expect(stderr).toContain(`${path} cannot be read by user 65534.`)
+    expect(stderr).toContain(`sudo chown 65534:65534 ${path} `)
+  }
+  chownSync(join(app.dir, 'prisma', 'schema.prisma'), 0, 0)
+  chmodSync(join(app.dir, 'prisma', 'schema.prisma'), 0o600)
+  const result = await boot(app)
+  expect([result.exitCode, result.output.includes('schema.prisma cannot be read')]).toEqual([77, true])
 })
 
 test('a database that another process keeps locked: 75, and nothing touched', async () => {
