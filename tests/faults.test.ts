@@ -2,7 +2,8 @@
 // Guarantees tested: a sentence with a code and what to run; the database as it was; every listed backup whole; nothing
 // temporary after the next boot.
 
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import {
   chmodSync,
   chownSync,
@@ -17,7 +18,7 @@ import {
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { listBackups, verifyFile } from '../src/manifest.ts'
-import { baseModels, boot, makeApp, ops, sha256, type TestApp } from './harness.ts'
+import { baseModels, boot, makeApp, ops, root, sha256, type TestApp } from './harness.ts'
 
 const isRoot = process.getuid?.() === 0
 const whyNot =
@@ -308,4 +309,42 @@ test('backup and export print one object with --json, whose files are there with
   }
   const listed = JSON.parse((await ops(app, 'list', '--json')).stdout) as { trigger: string }[]
   expect(listed.filter(({ trigger }) => trigger === 'manual')).toHaveLength(2)
+})
+
+test('a reader that went away: every command ends its work, quietly, with the exit code of a closed pipe', async () => {
+  const app = makeApp()
+  await boot(app)
+  fill(app, 10)
+  const { id } = JSON.parse((await ops(app, 'backup', '--json')).stdout) as { id: string }
+  for (const words of [
+    ['list'],
+    ['list', '--json'],
+    ['list', '--help'],
+    ['--help'],
+    ['verify'],
+    ['inspect', id],
+    ['diff', id],
+    ['import', id],
+    ['restore', id],
+    ['restore', id, '--export', '--apply'],
+    ['restore', id, '--apply'],
+    ['backup'],
+    ['export'],
+    ['generate'],
+  ]) {
+    const child = spawn(process.execPath, [join(root, 'bin', 'bootkeeper.js'), ...words], { cwd: app.dir })
+    child.stdout.destroy()
+    let said = ''
+    child.stderr.on('data', (chunk) => (said += chunk))
+    expect([words, await once(child, 'close'), said]).toEqual([words, [141, null], ''])
+  }
+  const manual = (await listBackups(app.backups)).filter(({ trigger }) => trigger === 'manual')
+  expect(manual).toHaveLength(3)
+  await requireBackupsWhole(app)
+  requireSound(app, 10)
+  // A failure is one all the same.
+  const failing = spawn(process.execPath, [join(root, 'bin', 'bootkeeper.js'), 'restore', 'none'], { cwd: app.dir })
+  failing.stdout.destroy()
+  failing.stderr.destroy()
+  expect(await once(failing, 'close')).toEqual([65, null])
 })
