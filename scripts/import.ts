@@ -8,6 +8,7 @@ import { applyImport, exportPath, planImport } from '../src/import.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
+import { showAside } from './show-aside.ts'
 import { showFile, showReport, terminalProgress } from './show-import.ts'
 
 const help = `
@@ -76,7 +77,7 @@ export default async function importFile(words: string[]): Promise<number> {
         `${showFile(result.file)}\n${showReport(result, true)}\n✔ ${path} is in ${ops.engine.description}.\n`,
       )
       if (result.before) process.stdout.write(`  What was there until now: ${result.before}\n`)
-      if (result.aside) process.stdout.write(`  The file that was there: ${result.aside}\n`)
+      process.stdout.write(showAside(result.aside))
     }
     return 0
   })

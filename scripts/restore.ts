@@ -13,6 +13,7 @@ import { applyRestore, planRestore } from '../src/restore.ts'
 import importFile from './import.ts'
 import { withOps } from './open-ops.ts'
 import { readWords } from './run-command.ts'
+import { bytesOf, showAside } from './show-aside.ts'
 
 const help = `
 Puts a backup back in the place of the database: its copy, or where it has none its export. Says what it would do;
@@ -47,12 +48,13 @@ export default async function restore(words: string[]): Promise<number> {
       const plan = await planRestore(config, engine, name)
       const { stem, createdAt } = plan.manifest
       const result = apply ? await applyRestore(config, engine, plan, origin) : undefined
-      if (json) process.stdout.write(`${JSON.stringify({ id: stem, applied: apply, ...result })}\n`)
+      const asideBytes = result?.aside === undefined ? {} : { asideBytes: bytesOf(result.aside) }
+      if (json) process.stdout.write(`${JSON.stringify({ id: stem, applied: apply, ...result, ...asideBytes })}\n`)
       else if (result) {
         process.stdout.write(`✔ ${engine.description} is again what it was in ${stem}.\n`)
         for (const note of result.notes) process.stdout.write(`! ${note}.\n`)
         if (result.before) process.stdout.write(`  What it was until now: ${result.before}\n`)
-        if (result.aside) process.stdout.write(`  The file that was there: ${result.aside}\n`)
+        process.stdout.write(showAside(result.aside))
       } else {
         const size = formatBytes(copyOf(plan.manifest)!.sizeBytes)
         process.stdout.write(`${stem}, made ${createdAt}, ${size}: it was read back and is good.\n`)

@@ -2,11 +2,12 @@
 // Guarantees tested: what is not sound replaces nothing; what can be mended is mended and said; what was already so in
 // the database is said and put back.
 
-import { readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { openSqlite } from '../src/engines/sqlite.ts'
+import { formatBytes } from '../src/log.ts'
 import { boot, makeApp, makeFolder, ops, sha256, type TestApp } from './harness.ts'
 
 async function appWith(sql: string): Promise<{ app: TestApp; stem: string }> {
@@ -109,4 +110,30 @@ test('references that an import would have broken replace nothing', async () => 
   await expect(broken).rejects.toMatchObject({ code: 'BACKUP_DAMAGED', message: /1 of a refers to a a that is not/ })
   expect(sha256(live)).toBe(before)
   await engine.close()
+})
+
+test('what is set aside is for its owner alone, and its size and its older ones are said; nothing is deleted', async () => {
+  const { app, stem } = await appWith(`INSERT INTO User(name) VALUES ('ann')`)
+  chmodSync(app.database, 0o644)
+  const asides: string[] = []
+  for (const older of [0, 1, 2]) {
+    // The second time it is damaged and has a log: then both are set aside.
+    if (older === 1) {
+      writeFileSync(app.database, Buffer.alloc(10_000, 'x'))
+      writeFileSync(`${app.database}-wal`, Buffer.alloc(5_000, 'y'))
+    }
+    const { exitCode, stdout, stderr } = await ops(app, 'restore', stem, '--apply')
+    expect(exitCode, stderr).toBe(0)
+    const [, aside, size] = /The file that was there: (\S+) \((.+)\)\n {2}Bootkeeper never deletes it/.exec(stdout)!
+    const set = readdirSync(dirname(aside!)).filter((name) => name.startsWith(basename(aside!)))
+    const bytes = set.reduce((sum, name) => sum + statSync(join(dirname(aside!), name)).size, 0)
+    expect(size).toBe(formatBytes(bytes))
+    for (const name of set) expect(statSync(join(dirname(aside!), name)).mode & 0o777).toBe(0o600)
+    if (older > 0) expect(stdout).toMatch(/Beside it: \d older files? like it, .+ in all\./)
+    asides.push(aside!)
+    expect(asides.every((path) => existsSync(path))).toBe(true)
+    expect(statSync(app.database).mode & 0o777).toBe(0o644)
+  }
+  const result = JSON.parse((await ops(app, 'restore', stem, '--apply', '--json')).stdout)
+  expect(result.asideBytes).toBe(statSync(result.aside).size)
 })

@@ -146,7 +146,8 @@ export function runScript({ path, sql }: { path: string; sql: string }): void {
  * Puts a finished database in the place of the live one.
  * 1. Takes the live one's exclusive lock: nobody else has it open. 2. Compares its signature with `source` (where
  * given): nobody wrote to it. 3. Empties its -wal into it, so that the old log cannot be taken for the new file's.
- * 4. Gives the new file the owner and mode of the old one, links the old one aside where asked, renames, fsyncs.
+ * 4. Gives the new file the owner and mode of the old one, links the old one aside where asked, renames, fsyncs. What is
+ * aside is for its owner alone.
  * The lock is not released: the parent kills this process, because closing would delete a -wal that by then may be the
  * new file's. If any step fails the live database stays; a kill leaves the old one or the new one.
  */
@@ -179,6 +180,8 @@ export function swapIn(args: {
   if (damaged) for (const ending of ['-wal', '-journal', '-shm']) setAside(live + ending, aside + ending)
   renameSync(finished, live)
   fsyncPath(dirname(live))
+  // Only now: until the rename it was the live one as well.
+  if (linked) chmodSync(linked, 0o600)
   if (aside && linked !== aside) {
     renameSync(linked!, aside)
     fsyncPath(dirname(aside))
@@ -285,8 +288,10 @@ function changedMeanwhile(live: string): BootkeeperError {
 
 function setAside(file: string, aside: string | undefined): void {
   if (!existsSync(file)) return
-  if (aside) renameSync(file, aside)
-  else rmSync(file)
+  if (aside) {
+    renameSync(file, aside)
+    chmodSync(aside, 0o600)
+  } else rmSync(file)
 }
 
 /** The 32 bytes that change whenever SQLite starts its log over; '' for no log. */
