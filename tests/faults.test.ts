@@ -13,6 +13,7 @@ import {
   readFileSync,
   rmSync,
   statfsSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -305,7 +306,8 @@ test('backup and export print one object with --json, whose files are there with
       files: { path: string; bytes: number; sha256: string }[]
     }
     expect(result.status).toBe('completed')
-    for (const file of result.files) expect(sha256(file.path)).toBe(file.sha256)
+    for (const file of result.files)
+      expect([sha256(file.path), statSync(file.path).mode & 0o777]).toEqual([file.sha256, 0o600])
   }
   const listed = JSON.parse((await ops(app, 'list', '--json')).stdout) as { trigger: string }[]
   expect(listed.filter(({ trigger }) => trigger === 'manual')).toHaveLength(2)

@@ -2,7 +2,7 @@
 // Guarantees tested: while a backup holds rows nothing is made, nothing is replaced and nothing removed; the two
 // commands of the message work; an export without rows never takes the place of one that has some.
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { listBackups, removeBackup, rowsOf } from '../src/manifest.ts'
@@ -180,6 +180,8 @@ describePostgres('PostgreSQL', () => {
       await boot(app)
       await query(url, `INSERT INTO "User"(name) VALUES ('john')`)
       expect((await boot(app)).exitCode).toBe(0)
+      for (const file of app.files())
+        expect([file, statSync(join(app.backups, file)).mode & 0o777]).toEqual([file, 0o600])
       const before = sha256(latest(app))
       await query(server.url, `DROP DATABASE ${name}`)
       expect(refusal(await boot(app)).msg).toContain('There is no database')

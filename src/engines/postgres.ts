@@ -2,10 +2,10 @@
 // one transaction. Guarantees: a change or a restore happens whole or not at all; credentials never reach a command line.
 
 import { randomUUID } from 'node:crypto'
-import { rm, stat } from 'node:fs/promises'
+import { rm, stat, writeFile } from 'node:fs/promises'
 import { execa } from 'execa'
 import { BootkeeperError } from '../errors.ts'
-import { fsyncFile, sha256OfFile } from '../files.ts'
+import { fsyncFile, partialPath, sha256OfFile } from '../files.ts'
 import type { Engine } from './engine.ts'
 import { connect, ident, makeDatabase, parseUrl, query, requireTool, run } from './postgres-connection.ts'
 import { rehearsePostgres } from './postgres-rehearsal.ts'
@@ -55,6 +55,8 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
       await requireTool('pg_dump', server, busyMs)
       const source = await this.signature()
       const schema = server.schema ? ['--schema', server.schema] : []
+      // pg_dump would make it readable for all.
+      await writeFile(partial, '', { flag: 'wx', mode: 0o600 })
       await run('pg_dump', ['--format=custom', '--compress=1', ...schema, '--file', partial], server, signal)
       await fsyncFile(partial)
       const problems = await this.checkCopy(partial, signal)
@@ -83,8 +85,10 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
       await requireTool('pg_restore', server, busyMs)
       await requireTool('psql', server, busyMs)
       await makeDatabase(server, busyMs)
-      const script = `${copyFile}.sql.partial`
+      // A name that the next boot sweeps, should this one be killed.
+      const script = partialPath(`${copyFile}.sql`)
       try {
+        await writeFile(script, '', { flag: 'wx', mode: 0o600 })
         await run('pg_restore', ['--no-owner', '--no-privileges', '--file', script, copyFile], server, undefined)
         // One transaction: the old data goes only if the copy is in its place.
         const commands = ['--command', dropSchemasSql(server.schema), '--file', script]
