@@ -8,6 +8,7 @@ import { applyImport, exportPath, type ImportRequest, planImport } from '../src/
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
+import { showAside } from './show-aside.ts'
 import { showExamples, showFile, showReport, terminalProgress } from './show-import.ts'
 
 const help = `
@@ -90,7 +91,7 @@ export async function runImport(
         `${showFile(result.file)}\n${showReport(result, true)}\n✔ ${request.path} is in ${ops.engine.description}.\n`,
       )
       if (result.before) process.stdout.write(`  What was there until now: ${result.before}\n`)
-      if (result.aside) process.stdout.write(`  The file that was there: ${result.aside}\n`)
+      process.stdout.write(showAside(result.aside))
     }
     return 0
   })

@@ -3,17 +3,17 @@
 // one transaction, also while the app runs.
 
 import { existsSync } from 'node:fs'
-import { copyOf } from '../src/backup.ts'
 import { command } from '../src/command-hint.ts'
 import { readConfig } from '../src/config.ts'
 import { exportPath } from '../src/import.ts'
 import { takeLock } from '../src/lock.ts'
 import { formatBytes } from '../src/log.ts'
-import { readManifest } from '../src/manifest.ts'
+import { copyOf, readManifest } from '../src/manifest.ts'
 import { applyRestore, planRestore } from '../src/restore.ts'
 import { runImport, withApply } from './import.ts'
 import { withOps } from './open-ops.ts'
 import { readWords } from './run-command.ts'
+import { bytesOf, showAside } from './show-aside.ts'
 
 const help = `
 Puts a backup back in the place of the database: its copy, or where it has none its export. Says what it would do;
@@ -48,11 +48,13 @@ export default async function restore(words: string[]): Promise<number> {
       const plan = await planRestore(config, engine, name)
       const { stem, createdAt } = plan.manifest
       const result = apply ? await applyRestore(config, engine, plan, origin) : undefined
-      if (json) process.stdout.write(`${JSON.stringify({ id: stem, applied: apply, ...result })}\n`)
+      const asideBytes = result?.aside === undefined ? {} : { asideBytes: bytesOf(result.aside) }
+      if (json) process.stdout.write(`${JSON.stringify({ id: stem, applied: apply, ...result, ...asideBytes })}\n`)
       else if (result) {
         process.stdout.write(`✔ ${engine.description} is again what it was in ${stem}.\n`)
+        for (const note of result.notes) process.stdout.write(`! ${note}.\n`)
         if (result.before) process.stdout.write(`  What it was until now: ${result.before}\n`)
-        if (result.aside) process.stdout.write(`  The file that was there: ${result.aside}\n`)
+        process.stdout.write(showAside(result.aside))
       } else {
         const size = formatBytes(copyOf(plan.manifest)!.sizeBytes)
         process.stdout.write(`${stem}, made ${createdAt}, ${size}: it was read back and is good.\n`)

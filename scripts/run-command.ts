@@ -1,5 +1,6 @@
 // Runs one command: prints its errors, sets the exit code. The only place beside start.ts that does.
-// Guarantees: a failure is a code, one sentence, what became of the data and what to run next; with --json one object.
+// Guarantees: a failure is a code, one sentence, what became of the data and what to run next; with --json one object. A
+// reader that went away (`| head`) cuts no work short and shows no stack.
 
 import { parseArgs } from 'node:util'
 import { asBootkeeperError, BootkeeperError } from '../src/errors.ts'
@@ -9,12 +10,13 @@ export async function runCommand(
   words: string[],
   load: (() => Promise<(words: string[]) => Promise<number>>) | undefined,
 ): Promise<void> {
+  endQuietlyWithoutReader()
   try {
     if (!load)
       throw new BootkeeperError('USAGE', `There is no command "${name}".`, {
         next: 'npx bootkeeper --help lists them.',
       })
-    process.exitCode = await (await load())(words)
+    process.exitCode = (await (await load())(words)) || Number(process.exitCode ?? 0)
   } catch (thrown) {
     const error = asBootkeeperError(thrown)
     const { code, message, safe, next, exitCode } = error
@@ -23,6 +25,18 @@ export async function runCommand(
     if (code === 'INTERNAL') process.stderr.write(`${error.cause instanceof Error ? error.cause.stack : error.stack}\n`)
     process.exitCode = exitCode
   }
+}
+
+/** As a program that SIGPIPE ended, for the shell: 128 + 13. */
+const closedPipeExitCode = 141
+
+/** What the command does goes on to its end: only what it says is lost. A failure keeps its own exit code. */
+export function endQuietlyWithoutReader(): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+      process.exitCode ||= closedPipeExitCode
+    })
 }
 
 interface Option {

@@ -3,7 +3,7 @@
 // is written; it is then as the plan says, or as it was; one that is damaged or missing is made anew beside it, and
 // what was there is set aside, never deleted.
 
-import { rm, stat } from 'node:fs/promises'
+import { access, constants, rm, stat } from 'node:fs/promises'
 import { isAbsolute, join, resolve } from 'node:path'
 import { type Origin, takeBackup } from './backup.ts'
 import { type Child, startChild } from './child.ts'
@@ -120,10 +120,17 @@ function withBackup(error: unknown, stem: string): unknown {
 
 /** A path as it stands, or the export of the backup of that name. Throws BACKUP_NOT_FOUND. */
 export async function exportPath(config: Config, fileOrStem: string): Promise<string> {
-  const found = await stat(fileOrStem).catch(() => undefined)
+  const found = await stat(fileOrStem).catch((error: NodeJS.ErrnoException) => {
+    // Of a folder that lets nobody in, it is not known what is not there.
+    if (error.code === 'EACCES') throw error
+  })
   if (found?.isDirectory())
     throw new BootkeeperError('BACKUP_NOT_FOUND', `${fileOrStem} is a directory, not a file.`, { next: 'Name a file.' })
-  if (found) return resolve(fileOrStem)
+  if (found) {
+    // Said before a child process is started, and before a database is looked for.
+    await access(fileOrStem, constants.R_OK)
+    return resolve(fileOrStem)
+  }
   if (/[/\\]/.test(fileOrStem))
     throw new BootkeeperError('BACKUP_NOT_FOUND', `There is no file ${fileOrStem}.`, { next: 'Check the path.' })
   const manifest = await readManifest(config.backupsDir, fileOrStem.replace(/\.(manifest\.json|json|db|dump)$/, ''))
@@ -179,7 +186,7 @@ async function importIntoNew(tools: ImportTools, request: ImportRequest): Promis
       file,
       report: await apply(),
     }))
-    const { aside } = await engine.putBack(scratch, 'before-restore')
+    const { aside } = await engine.putBack(scratch, 'before-restore', { wholeReferences: true })
     const state = await readState(config.stateDir)
     for (const name of ['inStep', 'export', 'copy', 'unprovenChange'] as const) delete state[name]
     await writeState(config.stateDir, state)

@@ -3,7 +3,7 @@
 
 import { isAscii, isUtf8, transcode } from 'node:buffer'
 import { createHash } from 'node:crypto'
-import { detectCompression, readDecompressed } from '../compression.ts'
+import { readDecompressed } from '../compression.ts'
 import { BootkeeperError } from '../errors.ts'
 import type { SourceRow } from '../import-source.ts'
 import { DocumentCheck } from './bootkeeper-check.ts'
@@ -73,7 +73,7 @@ function* texts(block: Buffer, check: DocumentCheck): Generator<string> {
 
 /** The rows of a file that is known to be an export of this version. Throws as `readExportRows` does. */
 export async function* readExportFile(path: string): AsyncGenerator<SourceRow[]> {
-  yield* readExportRows(path, readDecompressed(path, await detectCompression(path)), () => {})
+  yield* readExportRows(path, readDecompressed(path), () => {})
 }
 
 function rowAt(text: string, start: number, stop: number, check: DocumentCheck): SourceRow | undefined {

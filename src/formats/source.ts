@@ -3,7 +3,7 @@
 // recognised, damaged or wrong is an error with a code, its place, and nothing done.
 
 import { isUtf8 } from 'node:buffer'
-import { detectCompression, readDecompressed } from '../compression.ts'
+import { readDecompressed } from '../compression.ts'
 import { BootkeeperError } from '../errors.ts'
 import type { Source, SourceHeader, SourceRow } from '../import-source.ts'
 import { formatName, looksLikeExport } from './bootkeeper-document.ts'
@@ -22,8 +22,7 @@ const mostWholeBytes = 64 * 1024 * 1024
 
 /** Throws USAGE for a user's name where the file says itself whose it is, and what it takes to read the file. */
 export async function openSource(path: string, options: OpenSourceOptions): Promise<Source> {
-  const compression = await detectCompression(path)
-  const read = () => readDecompressed(path, compression)
+  const read = () => readDecompressed(path)
   const pieces = read()
   const first = await pieces.next()
   if (first.done) throw new BootkeeperError('FORMAT_UNKNOWN', `${path} is empty.`)
