@@ -7,7 +7,7 @@ import { mapSource } from './engines/import-mapping.ts'
 import { readExportFile } from './formats/bootkeeper-reader.ts'
 import type { BulkMessage, BulkOrder, BulkRequest } from './import-bulk.ts'
 
-const mostWaiting = 8
+const mostWaiting = 4
 
 let waiting = 0
 let wake: (() => void) | undefined

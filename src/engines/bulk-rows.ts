@@ -41,7 +41,7 @@ type BulkColumn = { name: string; field: Field } & (
 /** The general way is needed; nothing is wrong so far. */
 export class NotStraight extends Error {}
 
-const rowsPerBatch = 1_000
+const rowsPerBatch = 500
 const mostBatchLength = 1024 * 1024
 
 /** `columnsOf`: the columns of a table that can be written. Throws NotStraight where the header alone asks for more. */

@@ -11,7 +11,7 @@ import { longestRowBytes, marks } from './bootkeeper-document.ts'
 import type { ExportHeader } from './bootkeeper-header.ts'
 
 const newline = 10
-const rowsPerBatch = 2_000
+const rowsPerBatch = 500
 const textBytes = 32 * 1024
 /** The line with the checksum; it and the closing brace are not part of what the checksum is over. */
 const checksumBeginning = Buffer.from('"sha256"')
