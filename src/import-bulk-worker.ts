@@ -22,13 +22,17 @@ async function read({ path, header, model, columns }: BulkRequest): Promise<void
   const map = mapSource(model, header)
   const plans = planBulk(map, header, ({ name }) => columns[name] ?? [])
   const rows = new BulkRows(plans, map.unknown)
-  for await (const batch of readExportFile(path))
+  let recorded = ''
+  const onChecksum = (checksum: string) => {
+    recorded = checksum
+  }
+  for await (const batch of readExportFile(path, { onChecksum }))
     for (const row of batch) {
       const full = rows.add(row)
       if (full) await send(full)
     }
   for (const batch of rows.rest()) await send(batch)
-  post({ end: rows.end() })
+  post({ end: rows.end(), recorded })
 }
 
 async function send(batch: BulkBatch): Promise<void> {

@@ -3,6 +3,8 @@
 
 import type { DataModel } from './data-model.ts'
 import type { BulkBatch, BulkEnd } from './engines/bulk-rows.ts'
+import { requireChecksum } from './formats/bootkeeper-check.ts'
+import { checksumOf } from './formats/bootkeeper-reader.ts'
 import type { SourceHeader } from './import-source.ts'
 import { startThread } from './thread.ts'
 
@@ -16,7 +18,8 @@ export interface BulkRequest {
 
 /** To the thread: what to read, then a word for each batch that was taken. */
 export type BulkOrder = BulkRequest | 'taken'
-export type BulkMessage = { batch: BulkBatch } | { end: BulkEnd } | { error: string }
+/** `recorded`: the checksum that the file has of itself. */
+export type BulkMessage = { batch: BulkBatch } | { end: BulkEnd; recorded: string } | { error: string }
 
 export interface BulkReader {
   /** Throws where the general way is needed, and whatever that way will meet as well. */
@@ -37,10 +40,10 @@ export function startBulkReader(): BulkReader {
   broken.catch(() => undefined)
   return {
     async read(request, onBatch) {
-      const ended = new Promise<BulkEnd>((resolve, reject) => {
+      const ended = new Promise<{ end: BulkEnd; recorded: string }>((resolve, reject) => {
         thread.on('message', (message: BulkMessage) => {
           try {
-            if ('end' in message) resolve(message.end)
+            if ('end' in message) resolve(message)
             else if ('error' in message) reject(new Error(message.error))
             else {
               onBatch(message.batch)
@@ -52,7 +55,12 @@ export function startBulkReader(): BulkReader {
         })
       })
       thread.postMessage(request satisfies BulkOrder)
-      return await Promise.race([ended, broken])
+      // This thread waits for the other one half of the time.
+      const checksum = checksumOf(request.path)
+      checksum.catch(() => undefined)
+      const { end, recorded } = await Promise.race([ended, broken])
+      requireChecksum(request.path, await checksum, recorded)
+      return end
     },
     async stop() {
       await thread.terminate()

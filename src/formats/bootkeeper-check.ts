@@ -86,7 +86,8 @@ export class DocumentCheck {
     }
   }
 
-  end(sha256: string): { header: ExportHeader; counts: Record<string, number> } {
+  /** What the document says of itself. Throws where it is not whole. Its checksum is compared by `requireChecksum`. */
+  end(): { header: ExportHeader; counts: Record<string, number>; recorded: string } {
     if (this.expected !== 'nothing' || !this.header || !this.counts) this.damaged('is the last: the file was cut short')
     const recorded = Object.entries(this.counts)
     if (JSON.stringify(recorded) !== JSON.stringify(this.counted)) {
@@ -96,12 +97,7 @@ export class DocumentCheck {
         : ''
       throw new BootkeeperError('EXPORT_DAMAGED', `${this.path}: the rows are not those that were written. ${found}`)
     }
-    if (sha256 !== this.recorded)
-      throw new BootkeeperError(
-        'EXPORT_DAMAGED',
-        `${this.path}: the content has the checksum ${sha256}, its last line says ${this.recorded}.`,
-      )
-    return { header: this.header, counts: this.counts }
+    return { header: this.header, counts: this.counts, recorded: this.recorded }
   }
 
   damaged(reason: string, cause?: unknown): never {
@@ -133,6 +129,15 @@ export class DocumentCheck {
     const value = parseJson(line.slice(beginning.length, -1))
     return fits(value) ? value : this.damaged('does not read as what it should be')
   }
+}
+
+/** `sha256` is that of every byte before the checksum's own line, `recorded` what that line says. */
+export function requireChecksum(path: string, sha256: string, recorded: string): void {
+  if (sha256 === recorded) return
+  throw new BootkeeperError(
+    'EXPORT_DAMAGED',
+    `${path}: the content has the checksum ${sha256}, its last line says ${recorded}.`,
+  )
 }
 
 function parseJson(text: string): unknown {

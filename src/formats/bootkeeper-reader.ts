@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto'
 import { readDecompressed } from '../compression.ts'
 import { BootkeeperError } from '../errors.ts'
 import type { SourceRow } from '../import-source.ts'
-import { DocumentCheck } from './bootkeeper-check.ts'
+import { DocumentCheck, requireChecksum } from './bootkeeper-check.ts'
 import { longestRowBytes, marks } from './bootkeeper-document.ts'
 import type { ExportHeader } from './bootkeeper-header.ts'
 
@@ -17,25 +17,25 @@ const textBytes = 32 * 1024
 const checksumBeginning = Buffer.from('"sha256"')
 const checksumLineBytes = marks.sha256('0'.repeat(64)).length + 1
 
-/**
- * `onHeader` is called before the first row. Throws EXPORT_DAMAGED with the line. `path` is for messages; `pieces` are
- * the bytes of the file, decompressed.
- */
+export interface ReadExportOptions {
+  /** Called before the first row. */
+  onHeader?: (header: ExportHeader) => void
+  /** Called at the end with the checksum that the file has of itself, for a caller that compares it: see `checksumOf`. */
+  onChecksum?: (recorded: string) => void
+}
+
+/** Throws EXPORT_DAMAGED with the line. `path` is for messages; `pieces` are the bytes of the file, decompressed. */
 export async function* readExportRows(
   path: string,
   pieces: AsyncIterable<Buffer>,
-  onHeader: (header: ExportHeader) => void,
+  { onHeader, onChecksum }: ReadExportOptions,
 ): AsyncGenerator<SourceRow[]> {
   const check = new DocumentCheck(path)
-  const hash = createHash('sha256')
-  let sha256: string | undefined
+  const hash = onChecksum ? undefined : new ContentHash()
   let told = false
   let batch: SourceRow[] = []
-  for await (const block of wholeLines(pieces, check)) {
-    // Only the last lines can hold the checksum: no row begins with a quote.
-    const end = sha256 === undefined ? checksumLine(block) : 0
-    if (sha256 === undefined) hash.update(end < 0 ? block : block.subarray(0, end))
-    if (end >= 0) sha256 ??= hash.copy().digest('hex')
+  for await (const block of wholeLines(path, pieces, check)) {
+    hash?.add(block)
     for (const text of texts(block, check))
       for (let start = 0; start < text.length; ) {
         const stop = text.indexOf('\n', start)
@@ -45,7 +45,7 @@ export async function* readExportRows(
         start = stop + 1
         if (check.header && !told) {
           told = true
-          onHeader(check.header)
+          onHeader?.(check.header)
         }
         if (batch.length >= rowsPerBatch) {
           yield batch
@@ -54,7 +54,39 @@ export async function* readExportRows(
       }
   }
   if (batch.length > 0) yield batch
-  check.end(sha256 ?? '')
+  const { recorded } = check.end()
+  if (hash) requireChecksum(path, hash.sha256, recorded)
+  onChecksum?.(recorded)
+}
+
+/** The rows of a file that is known to be an export of this version. Throws as `readExportRows` does. */
+export async function* readExportFile(path: string, options: ReadExportOptions = {}): AsyncGenerator<SourceRow[]> {
+  yield* readExportRows(path, readDecompressed(path), options)
+}
+
+/** Of the content that an export's checksum is over: for a thread that has time while another one reads the rows. */
+export async function checksumOf(path: string): Promise<string> {
+  const hash = new ContentHash()
+  for await (const block of wholeLines(path, readDecompressed(path))) hash.add(block)
+  return hash.sha256
+}
+
+/** Over the blocks of a file, up to the line with the checksum. */
+class ContentHash {
+  private readonly hash = createHash('sha256')
+  private ended: string | undefined
+
+  add(block: Buffer): void {
+    if (this.ended !== undefined) return
+    // Only the last lines can hold the checksum: no row begins with a quote.
+    const end = checksumLine(block)
+    this.hash.update(end < 0 ? block : block.subarray(0, end))
+    if (end >= 0) this.ended = this.hash.copy().digest('hex')
+  }
+
+  get sha256(): string {
+    return this.ended ?? ''
+  }
 }
 
 /** Whole lines, a few at a time: as much as stays in the processor's cache while it is decoded and parsed. */
@@ -69,11 +101,6 @@ function* texts(block: Buffer, check: DocumentCheck): Generator<string> {
     yield isPlain ? part.toString('latin1') : transcode(part, 'utf8', 'utf16le').toString('utf16le')
     start = end
   }
-}
-
-/** The rows of a file that is known to be an export of this version. Throws as `readExportRows` does. */
-export async function* readExportFile(path: string): AsyncGenerator<SourceRow[]> {
-  yield* readExportRows(path, readDecompressed(path), () => {})
 }
 
 function rowAt(text: string, start: number, stop: number, check: DocumentCheck): SourceRow | undefined {
@@ -98,7 +125,11 @@ function checksumLine(block: Buffer): number {
 }
 
 /** Blocks that end with a newline each. What stands behind the last newline of the file has no end: it was cut off. */
-async function* wholeLines(pieces: AsyncIterable<Buffer>, check: DocumentCheck): AsyncGenerator<Buffer> {
+async function* wholeLines(
+  path: string,
+  pieces: AsyncIterable<Buffer>,
+  check = new DocumentCheck(path),
+): AsyncGenerator<Buffer> {
   let begun: Buffer[] = []
   let begunBytes = 0
   for await (const piece of pieces) {

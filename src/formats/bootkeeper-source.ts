@@ -13,8 +13,10 @@ export const currentFormat = `${formatName} ${formatVersion}`
 export async function openLines(path: string, beginning: string, pieces: AsyncGenerator<Buffer>): Promise<Source> {
   requireVersion(path, /^"version": (.{1,20}),$/m.exec(beginning)?.[1])
   let header: ExportHeader | undefined
-  const rows = readExportRows(path, pieces, (read) => {
-    header = parseHeader(path, read)
+  const rows = readExportRows(path, pieces, {
+    onHeader: (read) => {
+      header = parseHeader(path, read)
+    },
   })
   const first = await rows.next()
   if (!header) throw new BootkeeperError('EXPORT_DAMAGED', `${path} has no header.`)

@@ -5,7 +5,7 @@
 import { isUtf8 } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { type FileHandle, open } from 'node:fs/promises'
-import { DocumentCheck } from './bootkeeper-check.ts'
+import { DocumentCheck, requireChecksum } from './bootkeeper-check.ts'
 import { marks } from './bootkeeper-document.ts'
 import type { ExportHeader } from './bootkeeper-header.ts'
 import { LineReader } from './line-reader.ts'
@@ -46,7 +46,9 @@ export async function verifyExport(path: string): Promise<VerifiedExport> {
       sizeBytes += piece.length
     }
     lines.end()
-    return { ...document.end(sha256), sha256, sizeBytes, fileSha256: hash.digest('hex') }
+    const { header, counts, recorded } = document.end()
+    requireChecksum(path, sha256, recorded)
+    return { header, counts, sha256, sizeBytes, fileSha256: hash.digest('hex') }
   } finally {
     await handle.close()
   }
