@@ -4,8 +4,8 @@
 import { pathToFileURL } from 'node:url'
 import { reportProgress, serveOperations } from './child.ts'
 import type { DataModel } from './data-model.ts'
-import type { ImportReport } from './engines/engine-import.ts'
-import type { StagedImport } from './engines/sqlite-import.ts'
+import type { ImportReport, StagedImport } from './engines/engine-import.ts'
+import { type ImportTarget, openImport } from './engines/open-import.ts'
 import { BootkeeperError } from './errors.ts'
 import type { Format, ResolveTitle } from './formats/format.ts'
 import { openSource } from './formats/source.ts'
@@ -20,7 +20,7 @@ export interface FileRequest {
 }
 
 export interface ImportCall extends FileRequest {
-  databasePath: string
+  into: ImportTarget
   busyMs: number
   /** For temporary tables, which can be as large as the file. */
   temporaryDirectory: string
@@ -49,14 +49,13 @@ export const operations = {
     // Read by SQLite whenever it makes a temporary file, which it unlinks at once: a kill leaves nothing there.
     process.env.SQLITE_TMPDIR = call.temporaryDirectory
     const source = await open(call)
-    const { stageImport } = await import('./engines/sqlite-import.ts')
     let rows = 0
     const onProgress = (read: number) => {
       rows += read
       reportProgress(rows)
     }
-    staged = await stageImport({ ...call, source, now: new Date(), onProgress }, call.mayWrite)
-    const report = staged.plan()
+    staged = await openImport(call.into, { ...call, source, now: new Date(), onProgress }, call.mayWrite)
+    const report = await staged.plan()
     const counts = Object.fromEntries([
       ...report.models.map(({ model, rows }) => [model, rows]),
       ...report.notInSchema.flatMap(({ model, field, rows }) => (field === undefined ? [[model, rows]] : [])),
@@ -65,10 +64,10 @@ export const operations = {
   },
 
   /** Does what was planned, on the database as it is now. */
-  apply(): ImportReport {
+  async apply(): Promise<ImportReport> {
     if (!staged) throw new Error('apply without plan')
-    const report = staged.apply()
-    staged.close()
+    const report = await staged.apply()
+    await staged.close()
     return report
   },
 }

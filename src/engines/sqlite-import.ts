@@ -9,9 +9,10 @@ import Database from 'better-sqlite3'
 import type { Model } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
 import { requireColumns } from './engine-export.ts'
-import type { ImportOptions, ImportReport, ModelCounts } from './engine-import.ts'
+import type { ImportOptions, ImportReport, ModelCounts, StagedImport } from './engine-import.ts'
 import { mapSource, type SourceMap } from './import-mapping.ts'
 import { newId } from './new-id.ts'
+import { type CellForm, sqliteCells } from './sqlite-cells.ts'
 import { Identity, looseFunction } from './sqlite-identity.ts'
 import { idFunction, Merge } from './sqlite-merge.ts'
 import { findInDatabase, settleMissing } from './sqlite-missing.ts'
@@ -27,55 +28,61 @@ export interface SqliteImportOptions extends ImportOptions {
 // Larger ones are slower: what is sorted should fit into the processor's cache.
 const cacheKilobytes = 8_000
 
-/** A file whose rows were read and checked, and lie beside the database. */
-export interface StagedImport {
-  /** What would happen; reads only. Throws IMPORT_INCOMPLETE. */
-  plan(): ImportReport
-  /** Does it, in one transaction, as the database is now. Throws IMPORT_CONFLICT, IMPORT_INCOMPLETE, DATABASE_BUSY. */
-  apply(): ImportReport
-  close(): void
-}
-
 /** Throws IMPORT_INVALID, IMPORT_OTHER_APP, and what reading the file throws. `mayWrite` is for `apply`. */
-export async function stageImport(options: SqliteImportOptions, mayWrite: boolean): Promise<StagedImport> {
+export async function stageImport(options: SqliteImportOptions, mayWrite: boolean) {
   const { databasePath, busyMs } = options
   const database = new Database(databasePath, { readonly: !mayWrite, fileMustExist: true, timeout: busyMs })
   try {
-    database.pragma('temp_store = file')
-    database.pragma(`cache_size = -${cacheKilobytes}`)
-    database.pragma(`temp.cache_size = -${cacheKilobytes}`)
-    database.pragma('foreign_keys = off')
     // The usual of a WAL database is to trust the system with the last commits.
     database.pragma('synchronous = full')
-    defineFunctions(database, options.now)
-    const staged = await stageFile(database, options)
-    const { models } = staged.stage
-    const leftOut = models.filter(({ hasLeftOut }) => hasLeftOut)
+    prepareForImport(database, options.now)
+    const run = repeatable(database, await stageFile(database, options), options)
     const file = fileOf(databasePath)
-    const within = (begin: string, end: string, apply: boolean) => {
-      for (const model of models) model.hasLeftOut = leftOut.includes(model)
-      database.exec(begin)
-      try {
-        // From here on nobody can replace the file; a boot may have done so while the rows were read.
-        if (apply && fileOf(databasePath) !== file)
-          throw new BootkeeperError('DATABASE_BUSY', `${databasePath} was replaced while the file was read.`)
-        const report = planAndApply(database, staged, options, apply)
-        database.exec(end)
-        return report
-      } catch (error) {
-        if (database.inTransaction) database.exec('ROLLBACK')
-        throw error
-      }
+    // From then on nobody can replace the file; a boot may have done so while the rows were read.
+    const requireSameFile = () => {
+      if (fileOf(databasePath) === file) return
+      throw new BootkeeperError('DATABASE_BUSY', `${databasePath} was replaced while the file was read.`)
     }
     return {
-      // Rolled back with all that it wrote beside the rows, so that `apply` looks at the database anew.
-      plan: () => within('BEGIN', 'ROLLBACK', false),
-      apply: () => within('BEGIN IMMEDIATE', 'COMMIT', true),
-      close: () => database.close(),
-    }
+      plan: () => run(false),
+      apply: () => run(true, requireSameFile),
+      close: () => void database.close(),
+    } satisfies StagedImport
   } catch (error) {
     database.close()
     throw error
+  }
+}
+
+export function prepareForImport(database: Database.Database, now: Date): void {
+  database.pragma('temp_store = file')
+  database.pragma(`cache_size = -${cacheKilobytes}`)
+  database.pragma(`temp.cache_size = -${cacheKilobytes}`)
+  database.pragma('foreign_keys = off')
+  defineFunctions(database, now)
+}
+
+export type StagedFile = Awaited<ReturnType<typeof stageFile>>
+
+/**
+ * Plans, or with `apply` does it, as often as it is called: a plan is rolled back with all that it wrote beside the
+ * rows, so that what follows looks at the database anew. `onceLocked` runs when nobody else can write any more.
+ */
+export function repeatable(database: Database.Database, staged: StagedFile, options: ImportOptions) {
+  const { models } = staged.stage
+  const leftOut = models.filter(({ hasLeftOut }) => hasLeftOut)
+  return (apply: boolean, onceLocked?: () => void): ImportReport => {
+    for (const model of models) model.hasLeftOut = leftOut.includes(model)
+    database.exec(apply ? 'BEGIN IMMEDIATE' : 'BEGIN')
+    try {
+      onceLocked?.()
+      const report = planAndApply(database, staged, options, apply)
+      database.exec(apply ? 'COMMIT' : 'ROLLBACK')
+      return report
+    } catch (error) {
+      if (database.inTransaction) database.exec('ROLLBACK')
+      throw error
+    }
   }
 }
 
@@ -92,7 +99,11 @@ function defineFunctions(database: Database.Database, now: Date): void {
   database.function(idFunction, (kind, _line) => (kind === 'uuid' ? randomUUID() : newId(String(kind), now)))
 }
 
-async function stageFile(database: Database.Database, { model, source, onProgress }: ImportOptions) {
+export async function stageFile(
+  database: Database.Database,
+  { model, source, onProgress }: ImportOptions,
+  form: CellForm = sqliteCells,
+) {
   const tables = readTables(database)
   const map = mapSource(model, source.header)
   if (map.mappings.every(({ source: { fields } }) => fields.length === 0))
@@ -117,7 +128,7 @@ async function stageFile(database: Database.Database, { model, source, onProgres
   }
   // Only the temporary tables are written to: no lock is held on the database while the file is read.
   database.exec('BEGIN')
-  const stage = new Stage(database, source.header, map, ({ target }) => tableOf(target))
+  const stage = new Stage(database, source.header, map, ({ target }) => tableOf(target), form)
   for await (const batch of source.batches()) {
     for (const row of batch) stage.add(row)
     onProgress?.(batch.length)
@@ -129,8 +140,8 @@ async function stageFile(database: Database.Database, { model, source, onProgres
 
 function planAndApply(
   database: Database.Database,
-  { stage, map, tables }: Awaited<ReturnType<typeof stageFile>>,
-  options: SqliteImportOptions,
+  { stage, map, tables }: StagedFile,
+  options: ImportOptions,
   apply: boolean,
 ): ImportReport {
   const { mode, strict } = options
@@ -173,7 +184,7 @@ function planAndApply(
  * With `replace`: models that the file does not have. Their rows belong to what was, above all those of sessions: another
  * user may have that id now. A file that speaks of a part of the data only, as older formats do, leaves the rest alone.
  */
-function otherTables(database: Database.Database, stage: Stage, { model, source }: SqliteImportOptions): ModelCounts[] {
+function otherTables(database: Database.Database, stage: Stage, { model, source }: ImportOptions): ModelCounts[] {
   const inFile = new Set(
     stage.models
       .filter(({ mapping }) => Object.hasOwn(source.header.models, mapping.name))

@@ -11,7 +11,7 @@ import type { Field } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
 import type { JsonRow, SourceHeader, SourceRow } from '../import-source.ts'
 import { type Mapping, type SourceMap, serialKey } from './import-mapping.ts'
-import { type Cell, cellOf, hiddenCell, type ToCell, ValueWithoutPlace, WrongValue } from './sqlite-cells.ts'
+import { type Cell, type CellForm, sqliteCells, type ToCell, ValueWithoutPlace, WrongValue } from './sqlite-cells.ts'
 import { quoted } from './sqlite-rows.ts'
 import type { SqliteTableInfo } from './sqlite-tables.ts'
 
@@ -54,12 +54,13 @@ export class Stage {
     private readonly header: SourceHeader,
     { mappings, unknown }: SourceMap,
     tables: (mapping: Mapping) => SqliteTableInfo,
+    readonly form: CellForm = sqliteCells,
   ) {
     const referred = new Set(mappings.flatMap(({ references }) => references.map(({ to }) => to)))
     const keys = new Map<number, Keys>()
     for (const index of referred) keys.set(index, new Keys())
     const staged = mappings.map(
-      (mapping) => new StagedRows(database, header, mapping, tables(mapping), keys.get(mapping.index), keys),
+      (mapping) => new StagedRows(database, header, mapping, tables(mapping), keys.get(mapping.index), keys, form),
     )
     this.models = staged.map(({ model }) => model)
     this.byName = new Map(staged.map((each) => [each.model.mapping.name, each]))
@@ -240,6 +241,7 @@ class StagedRows {
     /** Where rows of other models refer to these rows. */
     private readonly keys: Keys | undefined,
     private readonly keysOf: Map<number, Keys>,
+    private readonly form: CellForm,
   ) {
     const { cells, raw, references, source, target, index } = mapping
     const name = `temp.s${index}`
@@ -286,7 +288,7 @@ class StagedRows {
     const verbatim = header.engine === 'sqlite'
     this.cells = cells.map(({ member, field, source: given }) => ({
       member,
-      toCell: cellOf(field, given?.type ?? field.type, verbatim),
+      toCell: form.cellOf(field, given?.type ?? field.type, verbatim),
       isRequired: field.isRequired,
     }))
     const referring = new Set(references.flatMap(({ rawMembers }) => rawMembers ?? []))
@@ -296,7 +298,7 @@ class StagedRows {
         : [
             {
               member,
-              toCell: cellOf(field, field.type, verbatim),
+              toCell: form.cellOf(field, field.type, verbatim),
               ...(referring.has(member) ? {} : { field }),
             },
           ],
@@ -442,7 +444,11 @@ class StagedRows {
       const value = values[part]
       if (value === null || value === undefined) return
       const { field } = raw[at] as { field: Field }
-      this.raw[at] = this.convert({ member, toCell: cellOf(field, field.type, true), isRequired: false }, value, line)
+      this.raw[at] = this.convert(
+        { member, toCell: this.form.cellOf(field, field.type, true), isRequired: false },
+        value,
+        line,
+      )
     })
   }
 
@@ -452,7 +458,7 @@ class StagedRows {
     const { hiddenColumns, lost } = this.model
     for (const column of hiddenColumns.keys()) {
       try {
-        cells.push(hiddenCell(values[column]))
+        cells.push(this.form.hiddenCell(values[column]))
       } catch (error) {
         throw this.wrong(line, `$columns.${column}`, (error as Error).message)
       }

@@ -1,0 +1,666 @@
+// The import into PostgreSQL: what an export says is what the database holds afterwards, in an empty one, in one with
+// other ids, and twice; from SQLite, from PostgreSQL and from older files; whole or not at all.
+
+import { createHash } from 'node:crypto'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import Database from 'better-sqlite3'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { DataModel } from '../../src/data-model.ts'
+import type { ImportOptions, ImportReport } from '../../src/engines/engine-import.ts'
+import { exportPostgres } from '../../src/engines/postgres-export.ts'
+import { stagePostgresImport } from '../../src/engines/postgres-import.ts'
+import { exportSqlite } from '../../src/engines/sqlite-export.ts'
+import { stageImport } from '../../src/engines/sqlite-import.ts'
+import { openExportWriter } from '../../src/formats/bootkeeper.ts'
+import { openSource } from '../../src/formats/source.ts'
+import { readDataModel } from '../../src/prisma/data-model.ts'
+import { planPush } from '../../src/prisma/schema-engine.ts'
+import { describePostgres, query, startPostgres, type TestPostgres } from '../postgres.ts'
+import { seed } from '../random.ts'
+import { hardRows, hardSchema, header, postgresTables, readExport } from './export-fixtures.ts'
+import { fillRandomly, randomSchema } from './random-schema.ts'
+import { realSchemas } from './real-schemas.ts'
+
+const directory = mkdtempSync(join(tmpdir(), 'bootkeeper-import-pg-'))
+process.env.SQLITE_TMPDIR = directory
+let made = 0
+const path = (ending: string) => join(directory, `${++made}.${ending}`)
+
+let server: TestPostgres
+beforeAll(async () => {
+  server = (await startPostgres()) as TestPostgres
+}, 60_000)
+afterAll(async () => {
+  await server?.stop()
+  rmSync(directory, { recursive: true, force: true })
+})
+
+interface Schema {
+  model: DataModel
+  sql: string
+}
+
+async function schemaOf(content: string | string[], provider: 'sqlite' | 'postgresql' = 'postgresql'): Promise<Schema> {
+  const files = [content].flat().map((each, index) => ({
+    path: `schema-${index}.prisma`,
+    content: each.replace(/provider = "(sqlite|postgresql)"/, `provider = "${provider}"`),
+  }))
+  const url = provider === 'sqlite' ? `file:${path('none')}` : server.url
+  const [model, { sql }] = await Promise.all([readDataModel(files), planPush({ url, files })])
+  return { model, sql }
+}
+
+async function databaseOf(...sql: string[]): Promise<string> {
+  const url = await server.newDatabase()
+  for (const each of sql) if (each !== '') await query(url, each)
+  return url
+}
+
+async function exportOf(model: DataModel, url: string): Promise<string> {
+  const target = path('json')
+  await exportPostgres({ url, model, header, target, openWriter: openExportWriter })
+  return target
+}
+
+/** An SQLite database of the same schema with random rows, as an export. */
+async function sqliteExport({ model, sql }: Schema, rowsSeed: number, most: number): Promise<string> {
+  const file = path('db')
+  const database = new Database(file)
+  database.pragma('synchronous = off')
+  database.exec(sql)
+  database.transaction(() => fillRandomly(database, model, rowsSeed, most))()
+  database.close()
+  const target = path('json')
+  exportSqlite({ databasePath: file, model, header, target, openWriter: openExportWriter })
+  return target
+}
+
+type How = Partial<Pick<ImportOptions, 'mode' | 'keepExisting' | 'strict'> & { apply: boolean }>
+
+async function importInto(url: string, model: DataModel, file: string, how: How = {}): Promise<ImportReport> {
+  const source = await openSource(file, { userName: 'john' })
+  const { apply = true, ...rest } = how
+  const options = { mode: 'merge', keepExisting: false, strict: false, ...rest } as const
+  const staged = await stagePostgresImport({ url, model, source, busyMs: 5000, now: new Date(0), ...options })
+  try {
+    const plan = await staged.plan()
+    if (!apply) return plan
+    const report = await staged.apply()
+    // Nothing came between.
+    expect(report).toEqual(plan)
+    return report
+  } finally {
+    await staged.close()
+  }
+}
+
+const data = (file: string) => {
+  const text = readFileSync(file, 'utf8')
+  return text.slice(text.indexOf('\n"data": {'), text.lastIndexOf('\n"sha256"'))
+}
+const hash = (file: string) => createHash('sha256').update(data(file)).digest('hex')
+
+function expectSame(found: string, wanted: string, where?: string): void {
+  if (hash(found) !== hash(wanted)) expect(data(found), where).toBe(data(wanted))
+}
+
+const totals = ({ models }: ImportReport) => {
+  const sum = (name: 'created' | 'updated' | 'unchanged' | 'skipped' | 'removed') =>
+    models.reduce((total, model) => total + model[name], 0)
+  return {
+    created: sum('created'),
+    updated: sum('updated'),
+    unchanged: sum('unchanged'),
+    skipped: sum('skipped'),
+    removed: sum('removed'),
+  }
+}
+/** Prisma's SQL for PostgreSQL does not escape a quote in the value of an enum. */
+const schemaText = (schemaSeed: number) => randomSchema(schemaSeed).replace("a'b", 'a-b')
+
+const nothing = { created: 0, updated: 0, removed: 0 }
+
+const head = 'datasource db {\n  provider = "postgresql"\n}\n'
+
+const everything = `${head}
+enum Kind {
+  A @map("a!")
+  B
+}
+model Row {
+  id      Int       @id @default(autoincrement())
+  string  String?
+  char    String?   @db.Char(4)
+  short   String?   @db.VarChar(3)
+  uuid    String?   @db.Uuid
+  cidr    String?   @db.Inet
+  bits    String?   @db.VarBit(8)
+  xml     String?   @db.Xml
+  small   Int?      @db.SmallInt
+  oid     Int?      @db.Oid
+  big     BigInt?
+  float   Float?
+  real    Float?    @db.Real
+  decimal Decimal?
+  price   Decimal?  @db.Decimal(10, 2)
+  money   Decimal?  @db.Money
+  yes     Boolean?
+  moment  DateTime?
+  fine    DateTime? @db.Timestamptz(6)
+  date    DateTime? @db.Date
+  time    DateTime? @db.Time(6)
+  zoned   DateTime? @db.Timetz(3)
+  json    Json?
+  text    Json?     @db.Json
+  bytes   Bytes?
+  kind    Kind?
+  ints    Int[]
+  bigs    BigInt[]
+  strings String[]
+  chars   String[]  @db.Char(3)
+  kinds   Kind[]
+  blobs   Bytes[]
+  moments DateTime[]
+  jsons   Json[]
+  floats  Float[]
+  decimals Decimal[]
+  flags   Boolean[]
+  vector  Unsupported("tsvector")?
+  point   Unsupported("point")?
+  raw     Bytes?    @ignore
+  note    String?   @ignore
+}`
+
+const hardValues = `INSERT INTO "Row" VALUES (1, E'\\u2028"\\\\\\x01\\n\\t🎬\\\\N', 'ab', 'x  ', '00000000-0000-0000-0000-00000000000A', '10.0.0.1/8', B'101',
+    '<a>1</a>', -32768, 4294967295, 9223372036854775807, 5e-324, 0.1, 123456789012345678901234567890.1, 1.5, 12.34, true,
+    '2024-01-01 00:00:00.1', '2024-01-01 00:00:00.123456+09', '2024-02-29', '23:59:59.5', '10:00:00.25+02',
+    '{"b": 1.00000000000000000001, "a": [1,  2]}', '{"b":  1}', '\\x00ff', 'a!', '{1,NULL,2}', '{9223372036854775807}',
+    ARRAY['a,"b', '{}', E'\\n', '', 'NULL', NULL, 'a\\b'], '{ab,"c  "}', '{a!,B}', ARRAY['\\x00'::bytea, '\\x'], ARRAY['2024-01-01 00:00:00.1'::timestamp],
+    ARRAY['{"z": 1,  "a": 2}'::jsonb, 'null'], '{1e300,-0,0.1}', '{1,0.50}', '{t,f}', 'a:1', '(1,2)', '\\x01', E'kept\\\\');
+  INSERT INTO "Row" ("id", "json", "moment", "fine", "date", "ints", "float", "bytes", "strings", "decimal", "point", "raw")
+    VALUES (2, 'null', 'infinity', '0044-03-15 00:00:00+00 BC', '-infinity', '{{1,2},{3,4}}', '-0', '', '{}', 'NaN', '(0.1,1e-300)', '');
+  INSERT INTO "Row" ("id") VALUES (7);
+  INSERT INTO "Row" ("id", "string", "moment", "strings", "ints") VALUES (-5, '', '9999-12-31 23:59:59.999', ARRAY[['a'],['b"']], '[0:1]={5,6}');
+  INSERT INTO "Row" ("id", "string", "json") VALUES (40, '\\N', '"\\u00e4"');
+  SELECT setval('"Row_id_seq"', 99)`
+
+describePostgres('round trips on PostgreSQL', () => {
+  test('every type comes back as it was, and nothing is changed the second time', async () => {
+    const { model, sql } = await schemaOf(everything)
+    const first = await databaseOf(sql, hardValues)
+    const file = await exportOf(model, first)
+    const second = await databaseOf(sql)
+    expect(totals(await importInto(second, model, file, { strict: true }))).toMatchObject({ created: 5, skipped: 0 })
+    const again = await exportOf(model, second)
+    expectSame(again, file)
+    const rows = (url: string) => query(url, 'SELECT r::text FROM "Row" r ORDER BY id')
+    expect(await rows(second)).toEqual(await rows(first))
+    for (const mode of ['merge', 'replace'] as const)
+      expect(totals(await importInto(second, model, file, { mode }))).toMatchObject(nothing)
+    expect((readExport(again).header.models.Row as { sequence?: number }).sequence).toBe(40)
+    await importInto(second, model, file, { mode: 'replace' })
+    expect(await query(second, `SELECT nextval('"Row_id_seq"')::int AS next`)).toEqual([{ next: 100 }])
+  })
+
+  const schemas = Number(process.env.SCHEMAS ?? (process.env.SOAK ? 200 : 8))
+  test(`${schemas} random schemas, from SQLite to PostgreSQL and on (seed ${seed})`, async () => {
+    for (let number = 0; number < schemas; number++) {
+      const schemaSeed = (seed + number) >>> 0
+      const text = schemaText(schemaSeed)
+      const where = `SEED=${schemaSeed} SCHEMAS=1\n${text}`
+      const onSqlite = await schemaOf(text, 'sqlite')
+      const { model, sql } = await schemaOf(text)
+      const old = await sqliteExport(onSqlite, schemaSeed, 12)
+      const first = await databaseOf(sql)
+      const report = await importInto(first, model, old)
+      for (const { reason } of report.skipped) expect(reason, where).toMatch(/NUL character|neither in the file/)
+      const file = await exportOf(model, first)
+      expect(totals(await importInto(first, model, old)), where).toMatchObject(nothing)
+      expectSame(await exportOf(model, first), file, where)
+
+      const second = await databaseOf(sql)
+      expect(totals(await importInto(second, model, file, { strict: true })), where).toMatchObject({ updated: 0 })
+      expectSame(await exportOf(model, second), file, where)
+      for (const mode of ['merge', 'replace'] as const)
+        expect(totals(await importInto(second, model, file, { mode })), where).toMatchObject(nothing)
+
+      const other = await databaseOf(sql)
+      await importInto(other, model, await sqliteExport(onSqlite, schemaSeed + 1, 12))
+      await importInto(other, model, file, { mode: 'replace', strict: true })
+      expectSame(await exportOf(model, other), file, where)
+
+      // Back again: what SQLite says of it goes in without a difference.
+      const back = path('db')
+      const empty = new Database(back)
+      empty.exec(onSqlite.sql)
+      empty.close()
+      const staged = await stageImport(
+        {
+          databasePath: back,
+          model: onSqlite.model,
+          source: await openSource(file, {}),
+          busyMs: 1000,
+          now: new Date(0),
+          mode: 'merge',
+          keepExisting: false,
+          strict: true,
+        },
+        true,
+      )
+      staged.plan()
+      staged.apply()
+      staged.close()
+      const returned = path('json')
+      exportSqlite({
+        databasePath: back,
+        model: onSqlite.model,
+        header,
+        target: returned,
+        openWriter: openExportWriter,
+      })
+      const inDoubles = model.models.some(({ fields }) => fields.some(({ type }) => type === 'Decimal'))
+      if (!inDoubles) expect(totals(await importInto(second, model, returned)), where).toMatchObject(nothing)
+    }
+  }, 7_200_000)
+
+  const merges = Number(process.env.SCHEMAS ?? (process.env.SOAK ? 200 : 8))
+  test(`${merges} merges into databases with other rows and ids (seed ${seed})`, async () => {
+    for (let number = 0; number < merges; number++) {
+      const schemaSeed = (seed + number) >>> 0
+      const text = schemaText(schemaSeed)
+      const where = `SEED=${schemaSeed} SCHEMAS=1\n${text}`
+      const onSqlite = await schemaOf(text, 'sqlite')
+      const { model, sql } = await schemaOf(text)
+      const target = await databaseOf(sql)
+      await importInto(target, model, await sqliteExport(onSqlite, schemaSeed + 1, 10))
+      const before = await exportOf(model, target)
+      const file = await sqliteExport(onSqlite, schemaSeed, 10)
+      try {
+        await importInto(target, model, file)
+      } catch (error) {
+        expect(error, where).toMatchObject({ code: 'IMPORT_CONFLICT' })
+        expectSame(await exportOf(model, target), before, where)
+        continue
+      }
+      const after = await exportOf(model, target)
+      expect(totals(await importInto(target, model, file)), where).toMatchObject(nothing)
+      expectSame(await exportOf(model, target), after, where)
+    }
+  }, 7_200_000)
+
+  test.each(Object.entries(realSchemas))(
+    'a schema as of a real app: %s',
+    async (_, contents) => {
+      const onSqlite = await schemaOf(contents, 'sqlite')
+      const { model, sql } = await schemaOf(contents)
+      const first = await databaseOf(sql)
+      await importInto(first, model, await sqliteExport(onSqlite, seed, 15))
+      const file = await exportOf(model, first)
+      const busy = await databaseOf(sql)
+      await importInto(busy, model, await sqliteExport(onSqlite, seed + 100, 15))
+      await importInto(busy, model, file, { mode: 'replace', strict: true })
+      expectSame(await exportOf(model, busy), file)
+      expect(totals(await importInto(busy, model, file))).toMatchObject(nothing)
+    },
+    120_000,
+  )
+
+  test('everything that makes an export hard, but for references to rows that are not there', async () => {
+    const model = await readDataModel([{ path: 'schema.prisma', content: hardSchema('postgresql') }])
+    const first = await databaseOf(postgresTables, hardRows)
+    const file = await exportOf(model, first)
+    const target = await databaseOf(postgresTables)
+    const report = await importInto(target, model, file)
+    expect(report.emptied).toEqual([{ model: 'User', field: 'boss', rows: 1 }])
+    expect(report.skipped).toMatchObject([
+      { model: 'Post', reason: 'its author is neither in the file nor in the database', rows: 1 },
+      { model: 'Note', rows: 2 },
+    ])
+    await expect(importInto(await databaseOf(postgresTables), model, file, { strict: true })).rejects.toMatchObject({
+      code: 'IMPORT_INCOMPLETE',
+    })
+  })
+})
+
+describePostgres('what PostgreSQL cannot hold', () => {
+  const schema = `${head}
+model Row {
+  id    Int     @id
+  name  String? @db.VarChar(3)
+  small Int?    @db.SmallInt
+  uuid  String? @db.Uuid
+  json  Json?
+  when  DateTime? @db.Timestamptz(0)
+  bits  String? @db.Bit(2)
+}`
+  const fileOf = (rows: string[]) => {
+    const file = path('json')
+    const fields = [
+      'id:Int',
+      'name:String?',
+      'small:Int?',
+      'uuid:String?',
+      'json:Json?',
+      'when:DateTime?',
+      'bits:String?',
+    ]
+    const described = fields.map((each) => ({ name: each.split(':')[0], type: each.split(':')[1] }))
+    const models = { Row: { table: 'Row', fields: described, key: ['id'], primaryKey: ['id'] } }
+    const top = { ...header, engine: 'sqlite', notExported: { transient: [], tables: [] }, models }
+    const text = `{\n"format": "bootkeeper",\n"version": 1,\n"header": ${JSON.stringify(top)},\n"data": {\n"Row": [\n${rows.join(',\n')}\n]\n},\n"counts": {"Row":${rows.length}},\n`
+    const sum = createHash('sha256').update(text).digest('hex')
+    writeFileSync(file, `${text}"sha256": "${sum}"\n}\n`)
+    return file
+  }
+
+  test('leaves its row out with the reason, and the rest is imported', async () => {
+    const { model, sql } = await schemaOf(schema)
+    const url = await databaseOf(sql)
+    const file = fileOf([
+      '{"id":1,"name":"a\\u0000"}',
+      '{"id":2,"name":"long"}',
+      '{"id":3,"small":40000}',
+      '{"id":4,"uuid":"no uuid"}',
+      '{"id":5,"json":"{\\"a\\": "}',
+      '{"id":6,"json":"\\"\\\\u0000\\""}',
+      '{"id":7,"when":"some day"}',
+      '{"id":8,"bits":"101"}',
+      '{"id":9,"small":{"$sqlite":"text","value":"x"}}',
+      '{"id":10,"name":"a    ","when":"2024-01-01 12:00:00.7+02:00","uuid":"A0000000-0000-0000-0000-00000000000B"}',
+    ])
+    const report = await importInto(url, model, file)
+    expect(report.models).toMatchObject([{ rows: 10, created: 1, skipped: 9 }])
+    expect(report.skipped.map(({ reason }) => reason)).toEqual([
+      'name has a text with a NUL character, which PostgreSQL cannot hold',
+      'name has a text that does not fit character varying(3)',
+      'small has a number that its column cannot hold',
+      'uuid has a value that PostgreSQL refuses: invalid input syntax for type uuid',
+      'json has a value that PostgreSQL refuses: invalid input syntax for type json',
+      'json has a value that PostgreSQL refuses: unsupported Unicode escape sequence',
+      'when has a value that PostgreSQL refuses: invalid input syntax for type timestamp with time zone',
+      'bits has a text that does not fit bit(2)',
+      'small has an SQLite value that PostgreSQL cannot hold',
+    ])
+    expect(await query(url, 'SELECT "name", "when"::text, "uuid" FROM "Row"')).toEqual([
+      { name: 'a  ', when: '2024-01-01 10:00:01+00', uuid: 'a0000000-0000-0000-0000-00000000000b' },
+    ])
+    expect(totals(await importInto(url, model, file))).toMatchObject({ ...nothing, unchanged: 1 })
+  })
+})
+
+const shop = `${head}
+model User {
+  id     Int     @id @default(autoincrement())
+  email  String  @unique
+  name   String?
+  orders Order[]
+}
+model Order {
+  id     Int    @id @default(autoincrement())
+  text   String
+  user   User   @relation(fields: [userId], references: [id], onDelete: Cascade)
+  userId Int
+}
+/// @transient
+model Session {
+  id     String @id
+}`
+const ann = `INSERT INTO "User" VALUES (1, 'ann@x', 'Ann'), (2, 'bob@x', NULL); INSERT INTO "Order" VALUES (1, 'pen', 1), (2, 'ink', 2);
+  SELECT setval('"User_id_seq"', 2), setval('"Order_id_seq"', 2)`
+
+describePostgres('an import into PostgreSQL', () => {
+  test('a dry run writes nothing at all', async () => {
+    const { model, sql } = await schemaOf(shop)
+    const file = await exportOf(model, await databaseOf(sql, ann))
+    const url = await databaseOf(
+      sql,
+      `INSERT INTO "User" VALUES (1, 'zoe@x', NULL); INSERT INTO "Session" VALUES ('s')`,
+    )
+    const log = () =>
+      query(
+        url,
+        'SELECT pg_current_wal_insert_lsn()::text AS lsn, pg_snapshot_xmax(pg_current_snapshot())::text AS next',
+      )
+    // What was read for the first time leaves marks of its own.
+    await importInto(url, model, file, { mode: 'replace', apply: false })
+    const before = await log()
+    const plan = await importInto(url, model, file, { mode: 'replace', apply: false })
+    expect(plan.models).toMatchObject([
+      { model: 'User', created: 2, removed: 1 },
+      { model: 'Order', created: 2 },
+      { model: 'Session', removed: 1 },
+    ])
+    expect(await log()).toEqual(before)
+  })
+
+  test('rows that are there keep their ids, references follow, and sequences go on', async () => {
+    const { model, sql } = await schemaOf(shop)
+    const file = await exportOf(model, await databaseOf(sql, ann))
+    const url = await databaseOf(
+      sql,
+      `INSERT INTO "User" VALUES (1, 'zoe@x', 'Zoe'), (5, 'ann@x', 'old');
+      INSERT INTO "Order" VALUES (1, 'cup', 1); SELECT setval('"User_id_seq"', 5), setval('"Order_id_seq"', 9)`,
+    )
+    const report = await importInto(url, model, file)
+    expect(report.models).toMatchObject([
+      { created: 1, updated: 1, kept: 1 },
+      { created: 2, kept: 1 },
+    ])
+    expect(await query(url, 'SELECT id, email, name FROM "User" ORDER BY id')).toEqual([
+      { id: 1, email: 'zoe@x', name: 'Zoe' },
+      { id: 2, email: 'bob@x', name: null },
+      { id: 5, email: 'ann@x', name: 'Ann' },
+    ])
+    expect(await query(url, 'SELECT text, "userId" FROM "Order" ORDER BY id')).toEqual([
+      { text: 'cup', userId: 1 },
+      { text: 'ink', userId: 2 },
+      { text: 'pen', userId: 5 },
+    ])
+    await query(url, `INSERT INTO "User" (email) VALUES ('new@x')`)
+    await query(url, `INSERT INTO "Order" (text, "userId") VALUES ('new', 1)`)
+    expect(await query(url, `SELECT id FROM "User" WHERE email = 'new@x'`)).toEqual([{ id: 6 }])
+    expect(totals(await importInto(url, model, file))).toMatchObject(nothing)
+    const kept = await importInto(url, model, file, { keepExisting: true })
+    expect(totals(kept)).toMatchObject(nothing)
+  })
+
+  test('what is the same is not touched, triggers rest, and the structure stays', async () => {
+    const { model, sql } = await schemaOf(shop)
+    const file = await exportOf(model, await databaseOf(sql, ann))
+    const url = await databaseOf(
+      sql,
+      ann,
+      `CREATE TABLE log (line text); CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS
+      $$ BEGIN INSERT INTO log VALUES (TG_TABLE_NAME || TG_OP); RETURN NULL; END $$;
+      CREATE TRIGGER noting AFTER INSERT OR UPDATE OR DELETE ON "User" FOR EACH ROW EXECUTE FUNCTION note();
+      CREATE TRIGGER always AFTER DELETE ON "Order" FOR EACH ROW EXECUTE FUNCTION note();
+      CREATE TRIGGER never AFTER DELETE ON "Order" FOR EACH ROW EXECUTE FUNCTION note();
+      ALTER TABLE "Order" ENABLE ALWAYS TRIGGER always; ALTER TABLE "Order" DISABLE TRIGGER never;
+      COMMENT ON CONSTRAINT "Order_userId_fkey" ON "Order" IS 'it''s ours'`,
+    )
+    const structure = () =>
+      query(
+        url,
+        `SELECT pg_get_constraintdef(oid) AS is, obj_description(oid) AS more FROM pg_constraint WHERE connamespace = 'public'::regnamespace
+      UNION ALL SELECT tgname, tgenabled::text FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2`,
+      )
+    const before = await structure()
+    const places = () => query(url, 'SELECT ctid::text, xmin::text FROM "User"')
+    const rows = await places()
+    await importInto(url, model, file, { mode: 'replace' })
+    expect(await places()).toEqual(rows)
+    await query(url, `DELETE FROM "User" WHERE id = 2; UPDATE "Order" SET text = 'other'; DELETE FROM log`)
+    await importInto(url, model, file, { mode: 'replace' })
+    expectSame(await exportOf(model, url), file)
+    expect(await query(url, 'SELECT * FROM log')).toEqual([])
+    expect(await structure()).toEqual(before)
+  })
+
+  test('unique values may change places', async () => {
+    const { model, sql } = await schemaOf(shop)
+    const file = await exportOf(model, await databaseOf(sql, ann))
+    const url = await databaseOf(sql, `INSERT INTO "User" VALUES (2, 'ann@x', 'Ann'), (1, 'bob@x', NULL)`)
+    await importInto(url, model, file, { mode: 'replace' })
+    expectSame(await exportOf(model, url), file)
+  })
+
+  test('a table that the schema does not know keeps rows from going', async () => {
+    const { model, sql } = await schemaOf(shop)
+    const file = await exportOf(model, await databaseOf(sql, ann))
+    const stranger = `CREATE TABLE stranger (of int REFERENCES "User" (id) ON DELETE CASCADE)`
+    const url = await databaseOf(
+      sql,
+      `INSERT INTO "User" VALUES (9, 'zoe@x', NULL)`,
+      stranger,
+      'INSERT INTO stranger VALUES (9)',
+    )
+    const before = await exportOf(model, url)
+    await expect(importInto(url, model, file, { mode: 'replace' })).rejects.toMatchObject({
+      code: 'IMPORT_CONFLICT',
+      message: expect.stringContaining('stranger'),
+    })
+    expectSame(await exportOf(model, url), before)
+    expect(await query(url, 'SELECT "of" FROM stranger')).toEqual([{ of: 9 }])
+    expect(totals(await importInto(url, model, file))).toMatchObject({ created: 4, removed: 0 })
+    expect(await query(url, 'SELECT "of" FROM stranger')).toEqual([{ of: 9 }])
+  })
+
+  test('rows that the schema protects stay', async () => {
+    const { model, sql } = await schemaOf(`${head}
+/// @protected isAdmin
+model User {
+  id      Int     @id @default(autoincrement())
+  email   String  @unique
+  isAdmin Boolean @default(false)
+}`)
+    const file = await exportOf(model, await databaseOf(sql, `INSERT INTO "User" VALUES (1, 'ann@x', false)`))
+    const url = await databaseOf(sql, `INSERT INTO "User" VALUES (1, 'root@x', true), (2, 'zoe@x', false)`)
+    expect((await importInto(url, model, file, { mode: 'replace' })).models).toMatchObject([
+      { created: 1, removed: 1, kept: 1 },
+    ])
+    expect(await query(url, 'SELECT email FROM "User" ORDER BY 1')).toEqual([{ email: 'ann@x' }, { email: 'root@x' }])
+  })
+
+  test('columns that only the database can fill, and those that nobody can', async () => {
+    const { model } = await schemaOf(`${head}
+model Row {
+  id    Int    @id @default(autoincrement())
+  name  String @unique
+  key   String @default(dbgenerated("md5('x')"))
+  no    Int    @default(autoincrement())
+  at    DateTime @default(now())
+}`)
+    const tables = `CREATE TABLE "Row" (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL UNIQUE, key text NOT NULL DEFAULT md5('x'),
+      no int GENERATED BY DEFAULT AS IDENTITY (START 50) NOT NULL, at timestamptz NOT NULL DEFAULT now(), twice text GENERATED ALWAYS AS (name || name) STORED)`
+    const url = await databaseOf(tables, `INSERT INTO "Row" (name, key) VALUES ('old', 'k')`)
+    const file = await exportOf(model, url)
+    const bare = path('json')
+    const { header: top, data: all } = readExport(file)
+    top.models.Row!.fields = top.models.Row!.fields.filter(({ name }) => ['id', 'name'].includes(name))
+    const rows = {
+      Row: [
+        { id: 1, name: 'old' },
+        { id: 7, name: 'new' },
+      ],
+    }
+    writeFileSync(
+      bare,
+      JSON.stringify({ format: 'bootkeeper', version: 1, header: top, data: rows, counts: { Row: 2 } }),
+    )
+    expect(all.Row).toHaveLength(1)
+    expect(totals(await importInto(url, model, bare))).toMatchObject({ created: 1, unchanged: 1, skipped: 0 })
+    expect(await query(url, 'SELECT id, name, key, no, twice FROM "Row" ORDER BY id')).toEqual([
+      { id: 1, name: 'old', key: 'k', no: 50, twice: 'oldold' },
+      { id: 7, name: 'new', key: '9dd4e461268c8034f5c8564e155c67a6', no: 51, twice: 'newnew' },
+    ])
+    await query(url, `INSERT INTO "Row" (name) VALUES ('next')`)
+    expect(await query(url, `SELECT id FROM "Row" WHERE name = 'next'`)).toEqual([{ id: 8 }])
+  })
+
+  test('several schemas, one of them not public, with tables of the same name', async () => {
+    const { model } = await schemaOf(`datasource db {
+  provider = "postgresql"
+  schemas  = ["a", "b"]
+}
+model One {
+  id   Int    @id @default(autoincrement())
+  name String @unique
+  twos Two[]
+  @@map("thing")
+  @@schema("a")
+}
+model Two {
+  id    Int  @id @default(autoincrement())
+  one   One  @relation(fields: [oneId], references: [id])
+  oneId Int
+  @@map("thing")
+  @@schema("b")
+}`)
+    const tables = `CREATE SCHEMA a; CREATE SCHEMA b; CREATE TABLE a.thing (id serial PRIMARY KEY, name text NOT NULL UNIQUE);
+      CREATE TABLE b.thing (id serial PRIMARY KEY, "oneId" int NOT NULL REFERENCES a.thing)`
+    const first = await databaseOf(
+      tables,
+      `INSERT INTO a.thing VALUES (3, 'x'); INSERT INTO b.thing VALUES (1, 3), (2, 3)`,
+    )
+    const file = await exportOf(model, `${first}?schema=a`)
+    const url = `${await databaseOf(tables, `INSERT INTO a.thing VALUES (3, 'y')`)}?schema=a`
+    await importInto(url, model, file)
+    expect(totals(await importInto(url, model, file))).toMatchObject({ ...nothing, unchanged: 3 })
+    await importInto(url, model, file, { mode: 'replace' })
+    expectSame(await exportOf(model, url), file)
+  })
+
+  test('a circle of required references', async () => {
+    const { model, sql } = await schemaOf(`${head}
+model Egg {
+  id    Int    @id @default(autoincrement())
+  name  String @unique
+  hen   Hen    @relation("laid", fields: [henId], references: [id])
+  henId Int
+  hens  Hen[]  @relation("hatched")
+}
+model Hen {
+  id    Int    @id @default(autoincrement())
+  name  String @unique
+  egg   Egg    @relation("hatched", fields: [eggId], references: [id])
+  eggId Int
+  eggs  Egg[]  @relation("laid")
+}`)
+    const fill = `ALTER TABLE "Egg" DISABLE TRIGGER ALL; INSERT INTO "Egg" VALUES (1, 'e', 5); INSERT INTO "Hen" VALUES (5, 'h', 1); ALTER TABLE "Egg" ENABLE TRIGGER ALL`
+    const file = await exportOf(model, await databaseOf(sql, fill))
+    const url = await databaseOf(sql)
+    await importInto(url, model, file, { strict: true })
+    expectSame(await exportOf(model, url), file)
+    await importInto(url, model, file, { mode: 'replace' })
+    expectSame(await exportOf(model, url), file)
+  })
+
+  test('a database without the tables is refused, and says what to do', async () => {
+    const { model, sql } = await schemaOf(shop)
+    const file = await exportOf(model, await databaseOf(sql, ann))
+    const empty = await databaseOf()
+    const refusal = { code: 'IMPORT_CONFLICT', next: expect.stringContaining('Start the app once') }
+    await expect(importInto(empty, model, file)).rejects.toMatchObject(refusal)
+    await expect(importInto(`${empty}_none`, model, file)).rejects.toMatchObject(refusal)
+  })
+})
+
+describePostgres('older formats into PostgreSQL', () => {
+  const golden = new URL('../formats/golden/', import.meta.url)
+  const names = readdirSync(golden).filter((file) => !file.endsWith('.expected.json'))
+  test.each(names)('%s', async (name) => {
+    const content = readFileSync(new URL('../../prisma/schema.prisma', import.meta.url), 'utf8')
+    const { model, sql } = await schemaOf(content)
+    const url = await databaseOf(sql)
+    const file = new URL(name, golden).pathname
+    const { created, skipped } = totals(await importInto(url, model, file))
+    expect(created).toBeGreaterThan(0)
+    expect(skipped).toBe(0)
+    const exported = await exportOf(model, url)
+    expect(totals(await importInto(url, model, file))).toMatchObject(nothing)
+    expect(totals(await importInto(url, model, exported, { mode: 'replace' }))).toMatchObject(nothing)
+    expectSame(await exportOf(model, url), exported)
+  })
+})
