@@ -3,9 +3,10 @@
 // is whole or did not happen, also when it is killed; nobody writes between the look at the rows and the commit; the
 // mirror is a temporary file that is gone with the process.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
 import type { Client } from 'pg'
-import { asBootkeeperError, BootkeeperError } from '../errors.ts'
+import { BootkeeperError, type ErrorCode } from '../errors.ts'
 import type { ImportOptions, ImportReport, StagedImport } from './engine-import.ts'
 import { postgresCells } from './postgres-cells.ts'
 import { connect, parseUrl } from './postgres-connection.ts'
@@ -52,13 +53,7 @@ export async function stagePostgresImport(options: PostgresImportOptions): Promi
     }
     const apply = async (client: Client): Promise<ImportReport> => {
       const tables = mirror.tables.filter(isNeeded)
-      await client.query('BEGIN')
-      await client.query(
-        "SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'",
-      )
-      // At once what the changes of foreign keys and triggers need: a lock that grows may meet another that grows.
-      if (tables.length > 0)
-        await client.query(`LOCK TABLE ${tables.map(({ source }) => source).join(', ')} IN ACCESS EXCLUSIVE MODE`)
+      await beginLocked(client, tables, busyMs)
       const now = await look(client)
       requireSameTables(mirror, now)
       const current = now.tables.filter((_, at) => tables.includes(mirror.tables[at] as MirrorTable))
@@ -66,7 +61,7 @@ export async function stagePostgresImport(options: PostgresImportOptions): Promi
       keepBefore(database, current)
       const report = run(true)
       await replay(client, database, current)
-      await client.query('COMMIT')
+      await commit(client, inSession)
       return report
     }
     return {
@@ -77,6 +72,61 @@ export async function stagePostgresImport(options: PostgresImportOptions): Promi
   } catch (error) {
     database.close()
     throw error
+  }
+}
+
+// Less than PostgreSQL's deadlock_timeout: where an app waits for us and we for it, we give way, and nobody gets an error.
+const lockPatienceMs = 400
+
+/**
+ * Locks at once all that is needed to change rows, foreign keys and triggers: a lock that grew later might meet another
+ * that grows.
+ */
+async function beginLocked(client: Client, tables: MirrorTable[], busyMs: number): Promise<void> {
+  const names = tables.map(({ source }) => source).join(', ')
+  for (const until = Date.now() + busyMs; ; ) {
+    try {
+      await client.query(`BEGIN; SET LOCAL lock_timeout = ${lockPatienceMs}`)
+      if (tables.length > 0) await client.query(`LOCK TABLE ${names} IN ACCESS EXCLUSIVE MODE`)
+      break
+    } catch (error) {
+      const { code } = error as { code?: string }
+      if ((code !== '55P03' && code !== '40P01') || Date.now() > until) throw error
+      await client.query('ROLLBACK')
+      await sleep(20 + 100 * Math.random())
+    }
+  }
+  await client.query(`SET LOCAL lock_timeout = ${Math.max(1, busyMs)};
+    SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`)
+}
+
+/** A connection that breaks while it commits leaves open whether it did. The server knows. */
+async function commit(
+  client: Client,
+  inSession: <Result>(use: (client: Client) => Promise<Result>) => Promise<Result>,
+) {
+  const { rows } = await client.query<{ id: string }>('SELECT pg_current_xact_id()::text AS id')
+  try {
+    await client.query('COMMIT')
+  } catch (error) {
+    if (!isLost(error)) throw error
+    const status = await inSession((other) => statusOf(other, rows[0]!.id)).catch(() => 'not known')
+    if (status === 'committed') return
+    if (status === 'aborted') throw error
+    throw new BootkeeperError(
+      'DATABASE_UNREACHABLE',
+      'The connection broke while the import was committed: it happened wholly or not at all.',
+      { cause: error, next: 'Import once more: what is there already stays as it is.' },
+    )
+  }
+}
+
+async function statusOf(client: Client, id: string): Promise<string> {
+  for (let attempt = 0; ; attempt++) {
+    const { rows } = await client.query<{ status: string }>('SELECT pg_xact_status($1::xid8) AS status', [id])
+    const status = rows[0]?.status ?? 'not known'
+    if (status !== 'in progress' || attempt === 50) return status
+    await sleep(100)
   }
 }
 
@@ -120,14 +170,26 @@ function requireSameTables(then: Mirror, now: Mirror): void {
 }
 
 function translated(error: unknown): unknown {
-  const { code, message, detail } = error as { code?: string; message: string; detail?: string }
-  if (error instanceof BootkeeperError || code === undefined || !/^[0-9A-Z]{5}$/.test(code)) return error
+  if (error instanceof BootkeeperError) return error
+  const { code = '', message, detail } = error as { code?: string; message: string; detail?: string }
   const said = `${message}${detail ? ` (${detail.replace(/\.$/, '')})` : ''}`
-  const as = (ours: 'IMPORT_CONFLICT' | 'DATABASE_BUSY' | 'DISK_FULL' | 'DATABASE_UNREACHABLE', text: string) =>
-    new BootkeeperError(ours, text, { cause: error })
-  if (/^(55P03|40)/.test(code)) return as('DATABASE_BUSY', `PostgreSQL did not let the tables be locked: ${said}.`)
-  if (/^53100/.test(code)) return as('DISK_FULL', `The disk of PostgreSQL is full: ${said}.`)
-  if (/^(22|23)/.test(code)) return as('IMPORT_CONFLICT', `PostgreSQL does not take the rows of the file: ${said}.`)
-  if (/^(42501|57|08|28)/.test(code)) return as('DATABASE_UNREACHABLE', `PostgreSQL stopped the import: ${said}.`)
-  return asBootkeeperError(error)
+  const as = (ours: ErrorCode, text: string, next?: string) =>
+    new BootkeeperError(ours, `${text}: ${said}.`, { cause: error, ...(next ? { next } : {}) })
+  if (/^(55P03|40)/.test(code)) return as('DATABASE_BUSY', 'The tables could not be locked')
+  if (code === '53100') return as('DISK_FULL', 'The disk of PostgreSQL is full')
+  if (/^2[23]...$/.test(code)) return as('IMPORT_CONFLICT', 'PostgreSQL does not take the rows of the file')
+  if (code === '42501')
+    return as(
+      'DATABASE_UNREACHABLE',
+      'The user may not do that',
+      'Let DATABASE_URL name the user that owns the tables.',
+    )
+  if (isLost(error)) return as('DATABASE_UNREACHABLE', 'The connection to PostgreSQL broke')
+  return error
+}
+
+/** The server is gone, ends the session, or the network does. */
+function isLost(error: unknown): boolean {
+  const { code = '', message = '' } = error as { code?: string; message?: string }
+  return /^(08...|57P0.|E[A-Z]+)$/.test(code) || /^Connection terminated|not queryable/.test(message)
 }

@@ -9,6 +9,7 @@ import { ValueWithoutPlace } from './sqlite-cells.ts'
 import type { Stage, StagedModel } from './sqlite-stage.ts'
 
 const valuesAtOnce = 1_000
+const lengthAtOnce = 2_000_000
 
 interface StagedColumn {
   /** In the staged table. */
@@ -53,12 +54,12 @@ async function normaliseColumn(client: Client, stage: Stage, model: StagedModel,
   const { database } = stage
   const { name, member, column, isHidden } = staged
   const read = database
-    .prepare(`SELECT line, ${name} FROM ${model.name} WHERE line > ? AND ${name} IS NOT NULL ORDER BY line LIMIT ?`)
+    .prepare(`SELECT line, ${name} FROM ${model.name} WHERE line > ? AND ${name} IS NOT NULL ORDER BY line`)
     .raw()
   const write = database.prepare(`UPDATE ${model.name} SET ${name} = ? WHERE line = ?`)
   const refuse = (line: number, reason: string) => stage.leaveOut(model, `${member} has ${reason}`, `line = ${line}`)
   for (let last = 0; ; ) {
-    const rows = read.all(last, valuesAtOnce) as [number, string][]
+    const rows = firstOf(read.iterate(last) as Iterable<[number, string]>)
     if (rows.length === 0) return
     last = rows.at(-1)![0]
     const fit = isHidden ? rows.filter(([line, value]) => fits(value, column, (reason) => refuse(line, reason))) : rows
@@ -67,6 +68,17 @@ async function normaliseColumn(client: Client, stage: Stage, model: StagedModel,
       for (const [line, value, before] of found) if (value !== before) write.run(value, line)
     })()
   }
+}
+
+function firstOf(rows: Iterable<[number, string]>): [number, string][] {
+  const first: [number, string][] = []
+  let length = 0
+  for (const row of rows) {
+    first.push(row)
+    length += row[1].length
+    if (first.length === valuesAtOnce || length > lengthAtOnce) break
+  }
+  return first
 }
 
 function fits(value: string, { declaredType }: PostgresColumn, refuse: (reason: string) => void): boolean {

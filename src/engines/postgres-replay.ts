@@ -65,7 +65,10 @@ function newRows(table: MirrorTable, select: string): string {
 
 /** The rows `t` of one side that the other side does not have with the same values. */
 function differing({ model, key, columns }: MirrorTable, select: string, side: string, other: string): string {
-  if (key.length === 0) throw new BootkeeperError('IMPORT_CONFLICT', `The table "${model.table}" has no primary key.`)
+  if (key.length === 0)
+    throw new BootkeeperError('IMPORT_CONFLICT', `No key tells the rows of the table "${model.table}" apart.`, {
+      next: 'Start the app once, so that the database follows the schema, then import.',
+    })
   const name = quoted(model.table)
   const on = key.map((column) => `o.${quoted(column.name)} = t.${quoted(column.name)}`)
   const differs = columns.map((column) => `t.${quoted(column.name)} COLLATE BINARY IS NOT o.${quoted(column.name)}`)
@@ -128,14 +131,21 @@ async function addRows(client: Client, database: Database.Database, table: Mirro
       .safeIntegers()
       .iterate() as Iterable<Cell[]>
     const stream = client.query(copyFrom(`COPY ${source} (${names.join(', ')}) FROM STDIN`))
-    await pipeline(Readable.from(copyText(rows)), stream)
+    await pipeline(Readable.from(copyText(rows), { highWaterMark: 1 }), stream)
   }
 }
 
-const rowsAtOnce = 200
+const chunkLength = 128 * 1024
 
 function* copyText(rows: Iterable<Cell[]>): Iterable<string> {
-  for (const batch of batches(rows, rowsAtOnce)) yield batch.map((row) => `${row.map(copyCell).join('\t')}\n`).join('')
+  let chunk = ''
+  for (const row of rows) {
+    chunk += `${row.map(copyCell).join('\t')}\n`
+    if (chunk.length < chunkLength) continue
+    yield chunk
+    chunk = ''
+  }
+  if (chunk !== '') yield chunk
 }
 
 function copyCell(cell: Cell): string {
