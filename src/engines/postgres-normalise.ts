@@ -65,7 +65,9 @@ async function normaliseColumn(client: Client, stage: Stage, model: StagedModel,
     const fit = isHidden ? rows.filter(([line, value]) => fits(value, column, (reason) => refuse(line, reason))) : rows
     const found = await canonical(client, fit, castOf(column, isHidden), refuse)
     database.transaction(() => {
-      for (const [line, value, before] of found) if (value !== before) write.run(value, line)
+      for (const [line, value, before] of found)
+        if (value === null) refuse(line, `a list whose texts do not fit ${column.declaredType}`)
+        else if (value !== before) write.run(value, line)
     })()
   }
 }
@@ -92,9 +94,15 @@ function fits(value: string, { declaredType }: PostgresColumn, refuse: (reason: 
   }
 }
 
-/** Money is written as a number, because its text differs from server to server. */
+/** Gives null for a list whose texts would be cut: a cast does so in silence. */
 function castOf({ type, declaredType }: PostgresColumn, isHidden: boolean): string {
-  return type === 'money' && !isHidden ? 'CAST(CAST(v AS numeric) AS money)::text' : `CAST(v AS ${declaredType})::text`
+  // As a number, because its text differs from server to server.
+  if (type === 'money' && !isHidden) return 'CAST(CAST(v AS numeric) AS money)::text'
+  const cast = `CAST(v AS ${declaredType})`
+  const [, kind] = /^(character varying|character|bit varying|bit)\(\d+\)\[\]$/.exec(declaredType) ?? []
+  if (kind === undefined) return `${cast}::text`
+  const unlimited = { character: 'bpchar', bit: 'bit varying' }[kind] ?? kind
+  return `CASE WHEN CAST(v AS ${unlimited}[]) = CAST(v AS ${declaredType})::${unlimited}[] THEN ${cast}::text END`
 }
 
 /** One that is refused is found by halving, so that good values cost one question a thousand. */
