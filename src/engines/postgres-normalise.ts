@@ -4,6 +4,7 @@
 
 import type { Client } from 'pg'
 import { fitting } from './postgres-cells.ts'
+import type { Mirror } from './postgres-mirror.ts'
 import type { PostgresColumn } from './postgres-tables.ts'
 import { ValueWithoutPlace } from './sqlite-cells.ts'
 import type { Stage, StagedModel } from './sqlite-stage.ts'
@@ -20,13 +21,10 @@ interface StagedColumn {
   isHidden: boolean
 }
 
-export async function normaliseStaged(
-  client: Client,
-  stage: Stage,
-  columnsOf: (model: StagedModel) => PostgresColumn[],
-): Promise<void> {
+export async function normaliseStaged(client: Client, stage: Stage, { tables }: Mirror): Promise<void> {
+  const columnsOf = new Map(tables.map(({ model, columns }) => [model.name, columns]))
   for (const model of stage.models)
-    for (const each of stagedColumns(model, columnsOf(model)))
+    for (const each of stagedColumns(model, columnsOf.get(model.mapping.target.name) ?? []))
       if (each.isHidden || !isExactAlready(each.column)) await normaliseColumn(client, stage, model, each)
 }
 

@@ -206,19 +206,21 @@ async function requireCount(client: Client, database: Database.Database, { model
 /** A sequence never goes back, and what is done to it is not undone: that costs numbers at most. */
 async function raiseSequences(client: Client, database: Database.Database, table: MirrorTable): Promise<void> {
   for (const column of table.columns.filter(({ sequence }) => sequence !== null)) {
-    const name = quoted(table.model.table)
-    const highest = database
-      .prepare(`SELECT max(${quoted(column.name)}) FROM main.${name}`)
-      .pluck()
-      .get() as number | null
-    const given = database.prepare('SELECT seq FROM main.sqlite_sequence WHERE name = ?').pluck()
-    const last = column === table.serial ? ((given.get(table.model.table) as number | undefined) ?? 0) : 0
-    const wanted = Math.max(highest ?? 0, last)
-    if (wanted <= (column.lastNumber ?? 0)) continue
+    const one = (sql: string, ...values: string[]) =>
+      (database
+        .prepare(sql)
+        .pluck()
+        .safeIntegers()
+        .get(...values) as bigint | null | undefined) ?? 0n
+    const highest = one(`SELECT max(${quoted(column.name)}) FROM main.${quoted(table.model.table)}`)
+    const isSerial = column === table.serial
+    const last = isSerial ? one('SELECT seq FROM main.sqlite_sequence WHERE name = ?', table.model.table) : 0n
+    const wanted = highest > last ? highest : last
+    if (wanted <= BigInt(column.lastNumber ?? 0)) continue
     await client.query(
       `SELECT setval($1::regclass, least($2::bigint, seqmax)) FROM pg_sequence
         WHERE seqrelid = $1::regclass AND seqincrement > 0 AND seqmin <= $2::bigint`,
-      [column.sequence, wanted],
+      [column.sequence, String(wanted)],
     )
   }
 }

@@ -332,6 +332,44 @@ model Hen {
     expectSame(await exportOf(model, url), file)
   })
 
+  test('who owns the tables needs no other rights, and who does not is told', async () => {
+    const { model, sql } = await schemaOf(shop)
+    const file = await exportOf(model, await databaseOf(sql, ann))
+    const admin = await databaseOf('CREATE ROLE owner LOGIN; CREATE ROLE guest LOGIN')
+    await query(admin, 'CREATE DATABASE owned OWNER owner')
+    const as = (user: string) => {
+      const url = new URL(admin)
+      url.pathname = '/owned'
+      url.username = user
+      return url.href
+    }
+    await query(as('owner'), 'CREATE SCHEMA own')
+    const tables = `SET search_path = own; ${sql}; INSERT INTO "User" VALUES (1, 'zoe@x'); GRANT USAGE ON SCHEMA own TO guest;
+      GRANT ALL ON ALL TABLES IN SCHEMA own TO guest; GRANT ALL ON ALL SEQUENCES IN SCHEMA own TO guest`
+    await query(as('owner'), tables.replaceAll('"public".', ''))
+    await importInto(`${as('owner')}?schema=own`, model, file, { mode: 'replace' })
+    expectSame(await exportOf(model, `${as('owner')}?schema=own`), file)
+    await query(as('owner'), 'DELETE FROM own."Order"')
+    await expect(importInto(`${as('guest')}?schema=own`, model, file)).rejects.toMatchObject({
+      message: expect.stringContaining('must be owner'),
+      next: expect.stringContaining('owns the tables'),
+    })
+  })
+
+  test('a table in partitions', async () => {
+    const { model } = await schemaOf(`${head}
+model Row {
+  id   Int    @id
+  name String
+}`)
+    const tables = `CREATE TABLE "Row" (id int PRIMARY KEY, name text NOT NULL) PARTITION BY RANGE (id);
+      CREATE TABLE low PARTITION OF "Row" FOR VALUES FROM (0) TO (10); CREATE TABLE high PARTITION OF "Row" DEFAULT`
+    const file = await exportOf(model, await databaseOf(tables, `INSERT INTO "Row" VALUES (1, 'a'), (20, 'b')`))
+    const url = await databaseOf(tables, `INSERT INTO "Row" VALUES (1, 'x'), (20, 'b'), (30, 'c')`)
+    expect(totals(await importInto(url, model, file, { mode: 'replace' }))).toMatchObject({ updated: 1, removed: 1 })
+    expectSame(await exportOf(model, url), file)
+  })
+
   test('a connection that breaks while it commits: the server says what became of it', async () => {
     const { model, sql } = await schemaOf(shop)
     const file = await exportOf(model, await databaseOf(sql, ann))
