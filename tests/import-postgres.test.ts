@@ -132,20 +132,22 @@ describePostgres('an import into PostgreSQL that is disturbed', () => {
       )
     const whole = await structure()
     let applied = 0
-    let usual = Number.POSITIVE_INFINITY
-    // The first one ends by itself, and tells how long it takes.
+    let locked = 0
+    // The first one ends by itself, and tells how long the tables are locked. The others are killed in that time.
     for (let count = 0; count <= kills; count++) {
       await query(url, `TRUNCATE "Post", "User"; INSERT INTO "User" (name) VALUES ('old 1'), ('old 2')`)
       const mode = random() < 0.5 ? 'merge' : 'replace'
-      const begun = Date.now()
       const words = [join(root, 'bin/bootkeeper.js'), 'import', file, '--apply', '--mode', mode]
       const env = { ...process.env, ...app.env }
       const child = spawn(process.execPath, words, { cwd: app.dir, env, detached: true, stdio: 'ignore' })
       const ended = new Promise((resolve) => child.once('close', resolve))
-      const timer = count > 0 && setTimeout(() => killGroup(child), usual * (0.5 + random() * 0.55))
+      await tablesAreLocked(url, true)
+      const begun = Date.now()
+      if (count === 0) {
+        await tablesAreLocked(url, false)
+        locked = Date.now() - begun
+      } else setTimeout(() => killGroup(child), locked * random() * 1.2)
       await ended
-      if (timer) clearTimeout(timer)
-      if (child.signalCode === null) usual = Date.now() - begun
       await othersAreGone(url)
       const [found] = await query<{ users: number; posts: number }>(
         url,
@@ -204,6 +206,18 @@ describePostgres('an import into PostgreSQL that is disturbed', () => {
     expect(await query(url, 'SELECT count(*)::int AS n FROM "User"')).toEqual([{ n: 2001 + written }])
   }, 120_000)
 })
+
+async function tablesAreLocked(url: string, wanted: boolean): Promise<void> {
+  const client = new pg.Client({ connectionString: url })
+  await client.connect()
+  const sql = `SELECT EXISTS (SELECT 1 FROM pg_locks JOIN pg_database d ON d.oid = database
+    WHERE mode = 'AccessExclusiveLock' AND granted AND locktype = 'relation' AND datname = current_database()) AS found`
+  for (const until = Date.now() + 30_000; Date.now() < until; ) {
+    if ((await client.query(sql)).rows[0].found === wanted) break
+    await new Promise((resolve) => setTimeout(resolve, 3))
+  }
+  await client.end()
+}
 
 /** A server notices that its client is gone when it next writes to it. */
 async function othersAreGone(url: string): Promise<void> {

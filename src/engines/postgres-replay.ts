@@ -216,10 +216,10 @@ async function raiseSequences(client: Client, database: Database.Database, table
     const isSerial = column === table.serial
     const last = isSerial ? one('SELECT seq FROM main.sqlite_sequence WHERE name = ?', table.model.table) : 0n
     const wanted = highest > last ? highest : last
-    if (wanted <= BigInt(column.lastNumber ?? 0)) continue
     await client.query(
       `SELECT setval($1::regclass, least($2::bigint, seqmax)) FROM pg_sequence
-        WHERE seqrelid = $1::regclass AND seqincrement > 0 AND seqmin <= $2::bigint`,
+        WHERE seqrelid = $1::regclass AND seqincrement > 0 AND seqmin <= $2::bigint
+          AND $2::bigint > coalesce(pg_sequence_last_value(seqrelid), 0)`,
       [column.sequence, String(wanted)],
     )
   }
