@@ -1,5 +1,5 @@
 // The import of a whole export into an empty database: Bootkeeper's, from the start of its child process to the commit,
-// against the two scripts that people write, and against `INSERT … SELECT` from an attached file, which parses nothing
+// against the scripts that people write, and against `INSERT … SELECT` from an attached file, which parses nothing
 // and checks nothing. Guarantees: every contender begins with the same empty database, and none is counted whose
 // database lacks a row afterwards.
 
@@ -14,13 +14,12 @@ import { readDataModel } from '../src/prisma/data-model.ts'
 import { readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { schemaSql } from './make-database.ts'
 import { type Contender, inTurns, runProgram, runStep, type Sample, type Turns } from './measure.ts'
-import { exportUsual, generateClient, makeProject, root, usualEnv } from './project.ts'
+import { exportUsual, generateClient, makeProject, root, type UsualExport, usualEnv } from './project.ts'
 import { type Comparison, compare } from './results.ts'
 
 const attached = 'INSERT … SELECT, attached'
-// One upsert after the other would take an hour.
-const mostUpsertRows = 50_000
-const mostCreateManyRows = 200_000
+// With more, one upsert after the other would take an hour, and createMany minutes.
+const mostScriptRows = 50_000
 const scriptTimeoutMs = 900_000
 
 export async function measureImport(
@@ -58,18 +57,22 @@ export async function measureImport(
         ),
     })
 
-  const script = async (how: 'createMany' | 'upsert'): Promise<Contender> => {
+  const script = async (
+    name: string,
+    how: 'createMany' | 'upsert' | 'lists',
+    exported: UsualExport = 'export.ts',
+  ): Promise<Contender> => {
     const project = makeProject(join(folder, `import-${how}-${rows}`), database)
     await generateClient(project)
-    await exportUsual(project, scriptTimeoutMs)
+    await exportUsual(project, scriptTimeoutMs, exported)
     return {
-      name: how === 'createMany' ? 'createMany in batches of 1,000' : 'upsert one by one',
+      name,
       before: fresh(project.database),
       run: () =>
         counted(project.database, rows, () =>
           runProgram({
             command: 'npx',
-            args: ['tsx', 'import.ts', how, 'data/backup.json'],
+            args: ['tsx', ...(how === 'lists' ? ['import-lists.ts'] : ['import.ts', how]), 'data/backup.json'],
             cwd: project.dir,
             env: usualEnv,
             timeoutMs: scriptTimeoutMs,
@@ -77,11 +80,15 @@ export async function measureImport(
         ),
     }
   }
-  if (rows <= mostCreateManyRows) contenders.push(await script('createMany'))
-  const baseline = rows > mostCreateManyRows && hasSqlite ? attached : 'bootkeeper'
+  if (rows <= mostScriptRows)
+    contenders.push(
+      await script('createMany in batches of 1,000, ids as they were', 'createMany'),
+      await script('createMany in batches of 1,000, users with their lists', 'lists', 'export-lists.ts'),
+    )
+  const baseline = rows > mostScriptRows && hasSqlite ? attached : 'bootkeeper'
   const comparisons = [compare('import', rows, baseline, await inTurns(contenders, turns))]
-  if (rows <= mostUpsertRows) {
-    const slow = await inTurns([ours, await script('upsert')], { ...turns, rounds: 1 })
+  if (rows <= mostScriptRows) {
+    const slow = await inTurns([ours, await script('upsert one by one', 'upsert')], { ...turns, rounds: 1 })
     comparisons.push(compare('import, one by one', rows, 'bootkeeper', slow))
   }
   for (const path of [empty, target, file]) rmSync(path, { force: true })

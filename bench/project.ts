@@ -60,9 +60,15 @@ export async function bootUsual(project: Project, timeoutMs: number): Promise<Sa
   return run.output.includes('Export failed') ? { ...run, failure: `its export crashed: ${crashOf(run.output)}` } : run
 }
 
-/** The export of the usual script by itself, as the script runs it. */
-export async function exportUsual({ dir }: Project, timeoutMs: number): Promise<Sample> {
-  const run = await runProgram({ command: 'npx', args: ['tsx', 'export.ts'], cwd: dir, env: usualEnv, timeoutMs })
+export type UsualExport = 'export.ts' | 'export-lists.ts'
+
+/** The export of the usual script by itself, as the script runs it; or the other usual one, of users with their lists. */
+export async function exportUsual(
+  { dir }: Project,
+  timeoutMs: number,
+  script: UsualExport = 'export.ts',
+): Promise<Sample> {
+  const run = await runProgram({ command: 'npx', args: ['tsx', script], cwd: dir, env: usualEnv, timeoutMs })
   return run.failure?.startsWith('ended after') || !run.failure
     ? run
     : { ...run, failure: `crashed: ${crashOf(run.output)}` }

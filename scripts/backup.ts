@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import { takeBackup } from '../src/backup.ts'
 import { BootkeeperError } from '../src/errors.ts'
-import { exportDatabase } from '../src/export.ts'
+import { exportDatabase, keptLatestNote } from '../src/export.ts'
 import { formatBytes } from '../src/log.ts'
 import { readManifest } from '../src/manifest.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
@@ -33,7 +33,7 @@ export default async function backup(words: string[]): Promise<number> {
     const why = { ...origin, trigger: 'manual' as const, reason: parsed.values.reason ?? 'asked for' }
     const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
     const { manifest } = await takeBackup(config, engine, why)
-    await exportDatabase(config, engine, schema, why, manifest.stem)
+    const { keptLatest } = await exportDatabase(config, engine, schema, why, manifest.stem)
     const { files } = await readManifest(config.backupsDir, manifest.stem)
     const shown = files.map(({ role, name, sizeBytes, sha256 }) => ({
       role,
@@ -47,6 +47,7 @@ export default async function backup(words: string[]): Promise<number> {
       process.stdout.write(`✔ ${manifest.stem}\n`)
       for (const { role, path, bytes } of shown)
         process.stdout.write(`    ${role.padEnd(7)} ${formatBytes(bytes).padStart(8)}  ${path}\n`)
+      if (keptLatest) process.stdout.write(`! ${keptLatestNote}\n`)
     }
     return 0
   })

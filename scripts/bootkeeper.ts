@@ -1,7 +1,7 @@
 // The `bootkeeper` command: without a name it boots, with one it runs that command. Each command is a file beside this.
 // Guarantees: an unknown name is one clear sentence and exit 64; a command's code is loaded only when it is called.
 
-import { runCommand } from './run-command.ts'
+import { endQuietlyWithoutReader, runCommand } from './run-command.ts'
 
 const commands: Record<string, { summary: string; load: () => Promise<{ default: Command }> }> = {
   backup: { summary: 'take a backup now', load: () => import('./backup.ts') },
@@ -21,6 +21,7 @@ export type Command = (words: string[]) => Promise<number>
 const [name, ...words] = process.argv.slice(2)
 if (name === undefined || name === '--') await import('../start.ts')
 else if (name === '--help' || name === '-h' || name === 'help') {
+  endQuietlyWithoutReader()
   const rows = Object.entries(commands).map(([key, { summary }]) => `  ${key.padEnd(10)}${summary}`)
   process.stdout.write(`bootkeeper: boots a Prisma app with its data safe.
 

@@ -5,7 +5,7 @@ import { diffFiles, exportPath } from '../src/import.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { withOps } from './open-ops.ts'
 import { readWords } from './run-command.ts'
-import { showReport } from './show-import.ts'
+import { showExamples, showReport } from './show-import.ts'
 
 const help = `
 Compares an export with the database, or two exports: a backup's name, or a file.
@@ -16,10 +16,16 @@ Compares an export with the database, or two exports: a backup's name, or a file
   --json   print one object
 
 created: only in the (second) file. removed: only in the database (or the first file). updated: in both, and different.
+Up to three rows of each are named.
 `
 
 export default async function diff(words: string[]): Promise<number> {
-  const parsed = readWords(words, help, { json: { type: 'boolean' } }, { min: 1, max: 2 })
+  const parsed = readWords(
+    words,
+    help,
+    { json: { type: 'boolean' } },
+    { needed: ['the backup, or the file, to compare'], max: 2 },
+  )
   if (!parsed) return 0
   return await withOps(async (ops) => {
     const tools = { ...ops, schema: await readSchemaFiles(await findSchema(process.cwd(), ops.config.schemaSetting)) }
@@ -28,7 +34,7 @@ export default async function diff(words: string[]): Promise<number> {
     const isSame = plan.report.models.every(({ created, updated, removed }) => created + updated + removed === 0)
     if (parsed.values.json) process.stdout.write(`${JSON.stringify({ same: isSame, ...plan })}\n`)
     else {
-      process.stdout.write(showReport(plan, false))
+      process.stdout.write(showReport(plan, false) + showExamples(plan, ['created', 'updated', 'removed']))
       if (isSame) process.stdout.write('✔ The same.\n')
     }
     return 0

@@ -1,38 +1,61 @@
-// db:export: writes the data as JSON now, as a backup of its own and as backup_latest.json.
-// Guarantees: the file was read back before it is named.
+// db:export: writes the data as JSON now: as a backup of its own and as backup_latest.json, or into a file.
+// Guarantees: the file was read back, also through the decompressor, before it is named.
 
 import { join } from 'node:path'
-import { exportDatabase } from '../src/export.ts'
+import { type Compression, compressionOfName, compressions } from '../src/compression.ts'
+import { BootkeeperError } from '../src/errors.ts'
+import { exportDatabase, keptLatestNote } from '../src/export.ts'
+import { exportToFile } from '../src/export-file.ts'
 import { formatBytes } from '../src/log.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
 
 const help = `
-Writes the data as JSON, under data/backups and as data/backup_latest.json. The app may go on running.
+Writes the data as JSON, under data/backups and as data/backup_latest.json; or, with a file name or --compress, into a
+file that is no backup. The app may go on running. The file holds secrets in clear text.
 
   npm run db:export
   npm run db:export -- --json
+  npm run db:export -- /mnt/nas/app.json.gz
+  npm run db:export -- --compress zstd
 
-  --json   print one object: id, status, files with path, bytes and sha256
+  TO               the file; .gz, .zst and .bz2 at its end compress it. An export that is there is replaced
+  --compress HOW   gzip, zstd or bzip2; without TO the file is data/export_TIME.json.gz (.zst, .bz2)
+  --json           print one object: id, status, files with path, bytes and sha256
 `
 
 export default async function exportData(words: string[]): Promise<number> {
-  const parsed = readWords(words, help, { json: { type: 'boolean' } })
+  const parsed = readWords(words, help, { compress: { type: 'string' }, json: { type: 'boolean' } }, { max: 1 })
   if (!parsed) return 0
+  const { compress, json = false } = parsed.values
+  const to = parsed.positionals[0]
+  const compression = compressionAsked(compress, to)
   return await withOpsLock('an export', async ({ config, engine, origin }) => {
     const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
-    const { stem, file } = await exportDatabase(
-      config,
-      engine,
-      schema,
-      { ...origin, trigger: 'manual', reason: 'asked for' },
-      undefined,
-    )
+    const why = { ...origin, trigger: 'manual', reason: 'asked for' } as const
+    if (to !== undefined || compression !== 'none') {
+      const { path, sizeBytes, sha256 } = await exportToFile(config, engine, schema, why, to, compression)
+      const files = [{ role: 'export', path, bytes: sizeBytes, sha256 }]
+      if (json) process.stdout.write(`${JSON.stringify({ status: 'completed', files })}\n`)
+      else process.stdout.write(`✔ ${path}, ${formatBytes(sizeBytes)}, read back\n`)
+      return 0
+    }
+    const { stem, file, keptLatest } = await exportDatabase(config, engine, schema, why, undefined)
     const path = join(config.backupsDir, file.name)
     const files = [{ role: file.role, path, bytes: file.sizeBytes, sha256: file.sha256 }]
-    if (parsed.values.json) process.stdout.write(`${JSON.stringify({ id: stem, status: 'completed', files })}\n`)
-    else process.stdout.write(`✔ ${path}, ${formatBytes(file.sizeBytes)}\n`)
+    if (json) process.stdout.write(`${JSON.stringify({ id: stem, status: 'completed', files })}\n`)
+    else process.stdout.write(`✔ ${path}, ${formatBytes(file.sizeBytes)}\n${keptLatest ? `! ${keptLatestNote}\n` : ''}`)
     return 0
   })
+}
+
+function compressionAsked(compress: string | undefined, to: string | undefined): Compression {
+  const byName = compressionOfName(to ?? '')
+  if (compress === undefined) return byName
+  const asked = compressions.find((each) => each === compress)
+  if (!asked) throw new BootkeeperError('USAGE', `--compress takes ${compressions.join(', ')}, not "${compress}".`)
+  if (byName !== 'none' && byName !== asked)
+    throw new BootkeeperError('USAGE', `--compress says ${asked}, but ${to} is the name of a ${byName} file.`)
+  return asked
 }

@@ -4,11 +4,12 @@
 import { command } from '../src/command-hint.ts'
 import { readConfig } from '../src/config.ts'
 import { BootkeeperError } from '../src/errors.ts'
-import { applyImport, exportPath, planImport } from '../src/import.ts'
+import { applyImport, exportPath, type ImportRequest, planImport } from '../src/import.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
-import { showFile, showReport, terminalProgress } from './show-import.ts'
+import { showAside } from './show-aside.ts'
+import { showExamples, showFile, showReport, terminalProgress } from './show-import.ts'
 
 const help = `
 Reads a file into the database: an export of Bootkeeper, or an older export that it knows, plain or compressed with
@@ -22,7 +23,7 @@ gzip, zstd or bzip2. Says what it would do; does it with --apply, after a backup
   --mode MODE       merge: add to what is there, told apart by natural keys (usual)
                     replace: the database becomes what the file says
   --keep-existing   with merge: rows that are there already stay as they are
-  --user NAME       whose a file is that names no user
+  --user NAME       whose a file is that names no user; refused for one that does
   --strict          refuse the file where a row of it cannot be imported
   --apply           do it
   --json            print one object
@@ -40,7 +41,7 @@ export default async function importFile(words: string[]): Promise<number> {
       apply: { type: 'boolean' },
       json: { type: 'boolean' },
     },
-    { min: 1, max: 1 },
+    { needed: ['the file, or the backup, to import'] },
   )
   if (!parsed) return 0
   const { mode = 'merge', user, strict = false, apply = false, json = false } = parsed.values
@@ -50,6 +51,19 @@ export default async function importFile(words: string[]): Promise<number> {
     throw new BootkeeperError('USAGE', '--keep-existing goes with --mode merge only.')
   const path = await exportPath(readConfig(), parsed.positionals[0]!)
   const request = { path, userName: user, mode, keepExisting: parsed.values['keep-existing'] ?? false, strict } as const
+  return await runImport(request, { apply, json, again: command('import', ...withApply(words)) })
+}
+
+/** The words of a dry run, for the command that does it. */
+export function withApply(words: string[]): string[] {
+  return [...words.filter((word) => word !== '--apply'), '--apply']
+}
+
+/** `again`: the command to do it, as the user would type it. */
+export async function runImport(
+  request: ImportRequest,
+  { apply, json, again }: { apply: boolean; json: boolean; again: string },
+): Promise<number> {
   return await withOpsLock('an import', async (ops) => {
     const progress = terminalProgress()
     const tools = {
@@ -61,10 +75,11 @@ export default async function importFile(words: string[]): Promise<number> {
       const plan = await planImport(tools, request).finally(progress.end)
       if (json) process.stdout.write(`${JSON.stringify({ applied: false, ...plan })}\n`)
       else {
-        process.stdout.write(`${showFile(plan.file)}\n${showReport(plan, false)}\n`)
+        // What is new is the file's; the rows of the database are the user's to check.
+        const changed = showExamples(plan, ['updated', 'removed'])
+        process.stdout.write(`${showFile(plan.file)}\n${showReport(plan, false)}${changed}\n`)
         if (plan.into === 'new')
           process.stdout.write('There is no database that can be read: a new one would be made.\n')
-        const again = command('import', ...words.filter((word) => word !== '--apply').map(shellWord), '--apply')
         process.stdout.write(`Nothing was changed. To do it: ${again}\n`)
       }
       return 0
@@ -73,15 +88,11 @@ export default async function importFile(words: string[]): Promise<number> {
     if (json) process.stdout.write(`${JSON.stringify({ applied: true, ...result })}\n`)
     else {
       process.stdout.write(
-        `${showFile(result.file)}\n${showReport(result, true)}\n✔ ${path} is in ${ops.engine.description}.\n`,
+        `${showFile(result.file)}\n${showReport(result, true)}\n✔ ${request.path} is in ${ops.engine.description}.\n`,
       )
       if (result.before) process.stdout.write(`  What was there until now: ${result.before}\n`)
-      if (result.aside) process.stdout.write(`  The file that was there: ${result.aside}\n`)
+      process.stdout.write(showAside(result.aside))
     }
     return 0
   })
-}
-
-function shellWord(word: string): string {
-  return /^[\w./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }

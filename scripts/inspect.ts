@@ -18,7 +18,12 @@ Says what a file is: its format, version and date, and how much of what is in it
 `
 
 export default async function inspect(words: string[]): Promise<number> {
-  const parsed = readWords(words, help, { user: { type: 'string' }, json: { type: 'boolean' } }, { min: 1, max: 1 })
+  const parsed = readWords(
+    words,
+    help,
+    { user: { type: 'string' }, json: { type: 'boolean' } },
+    { needed: ['the file, or the backup, to look at'] },
+  )
   if (!parsed) return 0
   const config = readConfig()
   const file = await inspectFile(config, await exportPath(config, parsed.positionals[0]!), parsed.values.user)

@@ -3,7 +3,7 @@
 
 import { readConfig } from '../src/config.ts'
 import { formatBytes } from '../src/log.ts'
-import { listBackups } from '../src/manifest.ts'
+import { listBackups, whyMade } from '../src/manifest.ts'
 import { readState } from '../src/state.ts'
 import { readWords } from './run-command.ts'
 
@@ -27,10 +27,12 @@ export default async function list(words: string[]): Promise<number> {
   }
   if (backups.length === 0) process.stdout.write(`There are no backups in ${config.backupsDir} yet.\n`)
   const { pinned } = await readState(config.stateDir)
-  for (const { stem, trigger, reason, files } of backups) {
+  for (const manifest of backups) {
+    const { stem, files } = manifest
     const parts = files.map(({ role, sizeBytes }) => `${role} ${formatBytes(sizeBytes)}`).join(', ')
-    const why = trigger === reason ? trigger : `${trigger}: ${reason}`
-    process.stdout.write(`${stem.padEnd(32)}${parts.padEnd(34)}${why}${stem === pinned ? '  (pinned)' : ''}\n`)
+    process.stdout.write(
+      `${stem.padEnd(32)}${parts.padEnd(34)}${whyMade(manifest)}${stem === pinned ? '  (pinned)' : ''}\n`,
+    )
   }
   return 0
 }

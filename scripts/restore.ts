@@ -3,17 +3,17 @@
 // one transaction, also while the app runs.
 
 import { existsSync } from 'node:fs'
-import { copyOf } from '../src/backup.ts'
 import { command } from '../src/command-hint.ts'
 import { readConfig } from '../src/config.ts'
 import { exportPath } from '../src/import.ts'
 import { takeLock } from '../src/lock.ts'
 import { formatBytes } from '../src/log.ts'
-import { readManifest } from '../src/manifest.ts'
+import { copyOf, readManifest } from '../src/manifest.ts'
 import { applyRestore, planRestore } from '../src/restore.ts'
-import importFile from './import.ts'
+import { runImport, withApply } from './import.ts'
 import { withOps } from './open-ops.ts'
 import { readWords } from './run-command.ts'
+import { bytesOf, showAside } from './show-aside.ts'
 
 const help = `
 Puts a backup back in the place of the database: its copy, or where it has none its export. Says what it would do;
@@ -35,24 +35,26 @@ export default async function restore(words: string[]): Promise<number> {
     words,
     help,
     { export: { type: 'boolean' }, apply: { type: 'boolean' }, json: { type: 'boolean' } },
-    { min: 1, max: 1 },
+    { needed: ['the backup, or the file, to put back'] },
   )
   if (!parsed) return 0
   const { apply = false, json = false } = parsed.values
   const name = parsed.positionals[0]!
   if (parsed.values.export || existsSync(name) || name.endsWith('.json') || !(await hasCopy(name)))
-    return await restoreExport(name, apply, json)
+    return await restoreExport(words, name, apply, json)
   return await withOps(async ({ config, engine, origin }) => {
     const lock = apply ? await takeLock(config.stateDir, 'a restore', { waitMs: 2_000 }) : undefined
     try {
       const plan = await planRestore(config, engine, name)
       const { stem, createdAt } = plan.manifest
       const result = apply ? await applyRestore(config, engine, plan, origin) : undefined
-      if (json) process.stdout.write(`${JSON.stringify({ id: stem, applied: apply, ...result })}\n`)
+      const asideBytes = result?.aside === undefined ? {} : { asideBytes: bytesOf(result.aside) }
+      if (json) process.stdout.write(`${JSON.stringify({ id: stem, applied: apply, ...result, ...asideBytes })}\n`)
       else if (result) {
         process.stdout.write(`✔ ${engine.description} is again what it was in ${stem}.\n`)
+        for (const note of result.notes) process.stdout.write(`! ${note}.\n`)
         if (result.before) process.stdout.write(`  What it was until now: ${result.before}\n`)
-        if (result.aside) process.stdout.write(`  The file that was there: ${result.aside}\n`)
+        process.stdout.write(showAside(result.aside))
       } else {
         const size = formatBytes(copyOf(plan.manifest)!.sizeBytes)
         process.stdout.write(`${stem}, made ${createdAt}, ${size}: it was read back and is good.\n`)
@@ -76,7 +78,8 @@ async function hasCopy(name: string): Promise<boolean> {
   return copyOf(await readManifest(backupsDir, stem)) !== undefined
 }
 
-async function restoreExport(name: string, apply: boolean, json: boolean): Promise<number> {
+async function restoreExport(words: string[], name: string, apply: boolean, json: boolean): Promise<number> {
   const path = await exportPath(readConfig(), name)
-  return await importFile([path, '--mode', 'replace', ...(apply ? ['--apply'] : []), ...(json ? ['--json'] : [])])
+  const request = { path, userName: undefined, mode: 'replace', keepExisting: false, strict: false } as const
+  return await runImport(request, { apply, json, again: command('restore', ...withApply(words)) })
 }

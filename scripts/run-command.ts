@@ -1,5 +1,6 @@
 // Runs one command: prints its errors, sets the exit code. The only place beside start.ts that does.
-// Guarantees: a failure is a code, one sentence, what became of the data and what to run next; with --json one object.
+// Guarantees: a failure is a code, one sentence, what became of the data and what to run next; with --json one object. A
+// reader that went away (`| head`) cuts no work short and shows no stack.
 
 import { parseArgs } from 'node:util'
 import { asBootkeeperError, BootkeeperError } from '../src/errors.ts'
@@ -9,12 +10,13 @@ export async function runCommand(
   words: string[],
   load: (() => Promise<(words: string[]) => Promise<number>>) | undefined,
 ): Promise<void> {
+  endQuietlyWithoutReader()
   try {
     if (!load)
       throw new BootkeeperError('USAGE', `There is no command "${name}".`, {
         next: 'npx bootkeeper --help lists them.',
       })
-    process.exitCode = await (await load())(words)
+    process.exitCode = (await (await load())(words)) || Number(process.exitCode ?? 0)
   } catch (thrown) {
     const error = asBootkeeperError(thrown)
     const { code, message, safe, next, exitCode } = error
@@ -23,6 +25,18 @@ export async function runCommand(
     if (code === 'INTERNAL') process.stderr.write(`${error.cause instanceof Error ? error.cause.stack : error.stack}\n`)
     process.exitCode = exitCode
   }
+}
+
+/** As a program that SIGPIPE ended, for the shell: 128 + 13. */
+const closedPipeExitCode = 141
+
+/** What the command does goes on to its end: only what it says is lost. A failure keeps its own exit code. */
+export function endQuietlyWithoutReader(): void {
+  for (const stream of [process.stdout, process.stderr])
+    stream.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE') throw error
+      process.exitCode ||= closedPipeExitCode
+    })
 }
 
 interface Option {
@@ -34,21 +48,23 @@ type Values<Options extends Record<string, Option>> = {
   [Name in keyof Options]?: Options[Name]['type'] extends 'string' ? string : boolean
 }
 
-/** Throws USAGE for words that the command does not know. undefined: the help was asked for, and printed. */
+/**
+ * Throws USAGE for words that the command does not know, and where one that it needs is missing: `needed` says what
+ * each is, in their order. undefined: the help was asked for, and printed.
+ */
 export function readWords<const Options extends Record<string, Option>>(
   words: string[],
   help: string,
   options: Options,
-  { min = 0, max = 0 }: { min?: number; max?: number } = {},
+  { needed = [], max = needed.length }: { needed?: string[]; max?: number } = {},
 ): { values: Values<Options>; positionals: string[] } | undefined {
   const { values, positionals } = parse(words, { ...options, help: { type: 'boolean', short: 'h' } })
   if (values.help) {
     process.stdout.write(`${help.trim()}\n`)
     return undefined
   }
-  const missing = min - positionals.length
-  if (missing > 0)
-    throw new BootkeeperError('USAGE', `${missing} more ${missing === 1 ? 'word is' : 'words are'} needed.`)
+  const missing = needed[positionals.length]
+  if (missing) throw new BootkeeperError('USAGE', `One more word is needed: ${missing}.`)
   if (positionals.length > max) throw new BootkeeperError('USAGE', `"${positionals[max]}" is one word too many.`)
   return { values: values as Values<Options>, positionals }
 }

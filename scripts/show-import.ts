@@ -1,6 +1,8 @@
 // What a file is and what an import does, as text for people: tables and short sentences.
 // Guarantees: everything that an import leaves out, empties or leaves behind is said, in words and with its number.
 
+import type { RowName } from '../src/engines/engine-import.ts'
+import { quoted } from '../src/formats/quote.ts'
 import type { ImportPlan } from '../src/import.ts'
 import type { FileDescription } from '../src/import-child.ts'
 import { formatCount } from '../src/log.ts'
@@ -19,7 +21,10 @@ export function showFile({
   const lines = [`${certainty === 'certain' ? 'Recognised as' : 'Probably'}: ${title}${made ? `, ${made}` : ''}.`]
   if (users) {
     const kinds = [...new Set(users.flatMap(({ entries }) => Object.keys(entries)))]
-    const rows = users.map(({ name, entries }) => [name, ...kinds.map((kind) => formatCount(entries[kind] ?? 0))])
+    const rows = users.map(({ name, entries }) => [
+      name ?? '(unknown)',
+      ...kinds.map((kind) => formatCount(entries[kind] ?? 0)),
+    ])
     lines.push(table(['user', ...kinds], rows))
   } else
     lines.push(
@@ -28,6 +33,8 @@ export function showFile({
         Object.entries(counts).map(([name, rows]) => [name, formatCount(rows)]),
       ),
     )
+  if (users?.some(({ name }) => name === null))
+    lines.push('! The file does not say whose it is: an import needs --user NAME.')
   lines.push(...notes.map((note) => `! ${note}`))
   lines.push(
     ...leftBehind.map(
@@ -38,7 +45,7 @@ export function showFile({
 }
 
 /** `done` for what happened, else what would happen. */
-export function showReport({ report }: ImportPlan, done: boolean): string {
+export function showReport({ file, report }: ImportPlan, done: boolean): string {
   const { models, skipped, emptied, notInSchema, notInFile } = report
   const columns = ['created', 'updated', 'unchanged', 'skipped', 'removed', 'kept'] as const
   const used = columns.filter((column) => models.some((model) => model[column] > 0))
@@ -48,10 +55,12 @@ export function showReport({ report }: ImportPlan, done: boolean): string {
     ...used.map((column) => formatCount(model[column])),
   ])
   const lines = [table(['model', 'in the file', ...used], rows)]
-  for (const { model, reason, rows: count, examples } of skipped)
-    lines.push(
-      `! ${formatCount(count)} of ${model} ${done ? 'were' : 'would be'} skipped: ${reason} (such as ${examples.join(', ')})`,
-    )
+  for (const { model, reason, rows: count, examples } of skipped) {
+    const verb = done ? (count === 1 ? 'was' : 'were') : 'would be'
+    const places = `${file.hasLines ? 'line' : 'row'}${examples.length > 1 ? 's' : ''} ${examples.join(', ')}`
+    const where = `${count > examples.length ? 'such as ' : ''}${places}${file.hasLines ? '' : ` of ${model}`}`
+    lines.push(`! ${formatCount(count)} of ${model} ${verb} skipped: ${reason} (${where})`)
+  }
   for (const { model, field, rows: count } of emptied)
     lines.push(`! ${formatCount(count)} of ${model} without their ${field}: it is nowhere`)
   for (const { model, field, rows: count } of notInSchema)
@@ -64,6 +73,26 @@ export function showReport({ report }: ImportPlan, done: boolean): string {
   for (const { model, fields } of notInFile)
     lines.push(`  The file has no ${model}.${fields.join(', ')}: defaults are used`)
   return `${lines.join('\n')}\n`
+}
+
+/** A few rows of each kind, by name: one line for each model that has any. */
+export function showExamples({ report }: ImportPlan, kinds: ('created' | 'updated' | 'removed')[]): string {
+  const lines = report.models.flatMap(({ model, examples = {}, ...counts }) => {
+    const parts = kinds.flatMap((kind) => {
+      const names = examples[kind]
+      if (!names) return []
+      const more = counts[kind] - names.length
+      return `${kind} ${names.map(showName).join(', ')}${more > 0 ? ` and ${formatCount(more)} more` : ''}`
+    })
+    return parts.length > 0 ? `  ${model}: ${parts.join('; ')}\n` : []
+  })
+  return lines.join('')
+}
+
+function showName(name: RowName): string {
+  if (Array.isArray(name)) return `(${name.map(showName).join(', ')})`
+  if (typeof name === 'object') return `id ${showName(name['#'])}`
+  return typeof name === 'string' ? quoted(name) : String(name)
 }
 
 export function table(head: string[], rows: string[][]): string {

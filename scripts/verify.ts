@@ -1,37 +1,52 @@
-// db:verify: reads backups back and compares sizes and checksums.
+// db:verify: reads backups back and compares sizes and checksums; an export outside of them by its own checksum.
 // Guarantees: a backup that is not whole is named with the file at fault, and the exit code is 65.
 
+import { existsSync } from 'node:fs'
 import { readConfig } from '../src/config.ts'
-import { BootkeeperError, errorTable } from '../src/errors.ts'
+import { BootkeeperError, type ErrorCode, errorTable } from '../src/errors.ts'
+import { exportPath, inspectFile } from '../src/import.ts'
 import { listBackups, readManifest, verifyFile } from '../src/manifest.ts'
 import { readWords } from './run-command.ts'
 
 const help = `
-Reads backups back and compares every byte with the checksums in their manifests.
+Reads backups back and compares every byte with the checksums in their manifests. An export in a file, also a compressed
+one, is read to its end and compared with its own checksum.
 
   npm run db:verify                                  all of them
   npm run db:verify -- backup_2026-11-20T10-30-00Z
+  npm run db:verify -- /mnt/nas/app.json.gz
   npm run db:verify -- --json
 
   --json   print an array: id, ok, problem
 `
 
+/** What is said of the backup or file; anything else is about the reading. */
+const damage: ErrorCode[] = ['BACKUP_DAMAGED', 'EXPORT_DAMAGED', 'FORMAT_UNKNOWN', 'IMPORT_INVALID']
+
 export default async function verify(words: string[]): Promise<number> {
   const parsed = readWords(words, help, { json: { type: 'boolean' } }, { max: 1 })
   if (!parsed) return 0
-  const { backupsDir } = readConfig()
-  const stem = parsed.positionals[0]
-  const backups = stem ? [await readManifest(backupsDir, stem)] : await listBackups(backupsDir)
+  const config = readConfig()
+  const { backupsDir } = config
+  const name = parsed.positionals[0]
   const results: { id: string; ok: boolean; problem?: string }[] = []
-  for (const { stem, files } of backups) {
+  const note = async (id: string, check: () => Promise<unknown>) => {
     try {
-      for (const file of files) await verifyFile(backupsDir, file)
-      results.push({ id: stem, ok: true })
+      await check()
+      results.push({ id, ok: true })
     } catch (error) {
-      if (!(error instanceof BootkeeperError)) throw error
-      results.push({ id: stem, ok: false, problem: error.message })
+      if (!(error instanceof BootkeeperError) || !damage.includes(error.code)) throw error
+      results.push({ id, ok: false, problem: error.message })
     }
   }
+  if (name !== undefined && (existsSync(name) || /[/\\]/.test(name))) {
+    const path = await exportPath(config, name)
+    await note(path, () => inspectFile(config, path))
+  } else
+    for (const { stem, files } of name ? [await readManifest(backupsDir, name)] : await listBackups(backupsDir))
+      await note(stem, async () => {
+        for (const file of files) await verifyFile(backupsDir, file)
+      })
   if (parsed.values.json) process.stdout.write(`${JSON.stringify(results)}\n`)
   else
     for (const { id, ok, problem } of results)

@@ -1,12 +1,13 @@
 // Backups: the copy of the database, taken, verified and listed; and which of them are kept.
 // Guarantees: a damaged database is never copied over anything; a copy is listed only after it was read back; a restart
-// loop leaves the pinned copy, the first one made after it and the newest, however often it goes round.
+// loop leaves the pinned copy, the first one made after it and the newest, however often it goes round; the newest
+// backup that holds rows is never removed.
 
 import { stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type AppIdentity, bootkeeperVersion, currentUser } from './app-identity.ts'
-import { command } from './command-hint.ts'
+import { adviseRestore, mayHoldRows } from './best-backup.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
@@ -15,13 +16,14 @@ import { formatBytes } from './log.ts'
 import {
   type BackupFile,
   commitBackup,
+  copyOf,
   listBackups,
   type Manifest,
   newStem,
   readManifest,
   removeBackup,
-  verifyFile,
 } from './manifest.ts'
+import { isMissing, requireFreshStart } from './missing-database.ts'
 import { type BootState, writeState } from './state.ts'
 import type { StepResult } from './timeline.ts'
 
@@ -51,15 +53,17 @@ export async function copyDatabase(
   origin: Origin,
   signal: AbortSignal,
 ): Promise<StepResult<SafeCopy | undefined>> {
+  const adviseWhereDamaged = async (error: unknown) => {
+    throw await sayWhatToRestore(config, engine, state, error)
+  }
+  const missing = await isMissing(engine).catch(adviseWhereDamaged)
+  const whyNew = missing ? await requireFreshStart(config, engine, state) : undefined
   const source = await engine.signature()
-  if (source === 'none') return { skipped: true, text: await describeMissing(config), value: undefined }
+  if (source === 'none') return { skipped: true, text: whyNew ?? 'no database yet', value: undefined }
   const known = await findCopyOf(config, state, source)
   if (known) return { skipped: true, text: `nothing was written since ${known.stem}`, value: known }
 
-  const taken = await takeBackup(config, engine, origin, signal).catch(async (error) => {
-    throw await sayWhichCopyIsGood(config, error)
-  })
-  const { manifest, copy } = taken
+  const { manifest, copy } = await takeBackup(config, engine, origin, signal).catch(adviseWhereDamaged)
   if (copy.settled) state.copy = { stem: manifest.stem, source: copy.source }
   else delete state.copy
   await writeState(config.stateDir, state)
@@ -76,13 +80,6 @@ export async function copyDatabase(
   }
 }
 
-/** A volume that was not mounted, or a file that was deleted, looks like a first start, but for the backups. */
-async function describeMissing(config: Config): Promise<string> {
-  const newest = (await listBackups(config.backupsDir)).findLast((manifest) => copyOf(manifest))
-  if (!newest) return 'no database yet'
-  return `no database, though there are backups of one: a new one is made. To put the newest back: ${command('restore', newest.stem, '--apply')}`
-}
-
 /** Takes a copy, verifies it, lists it. Throws DISK_FULL before it begins where the space would not do. */
 export async function takeBackup(config: Config, engine: Engine, origin: Origin, signal?: AbortSignal) {
   await requireSpace(config.backupsDir, await engine.sizeBytes())
@@ -93,6 +90,7 @@ export async function takeBackup(config: Config, engine: Engine, origin: Origin,
   signal?.throwIfAborted()
   const file: BackupFile = { role: 'copy', name, sizeBytes: copy.sizeBytes, sha256: copy.sha256 }
   if (copy.settled) file.source = copy.source
+  if (copy.counts) file.counts = copy.counts
   const manifest = describeBackup(stem, engine, origin, [file])
   await commitBackup(config.backupsDir, manifest, [{ partial, file }])
   return { manifest, copy }
@@ -115,32 +113,14 @@ export function describeBackup(stem: string, engine: Engine, origin: Origin, fil
   }
 }
 
-/** The newest backup with a copy that reads back as it was written. */
-export async function newestGoodCopy(config: Config): Promise<Manifest | undefined> {
-  for (const manifest of (await listBackups(config.backupsDir)).reverse()) {
-    const file = copyOf(manifest)
-    if (!file) continue
-    try {
-      await verifyFile(config.backupsDir, file)
-      return manifest
-    } catch (error) {
-      if (!(error instanceof BootkeeperError)) throw error
-    }
-  }
-  return undefined
-}
-
-export function copyOf(manifest: Manifest): BackupFile | undefined {
-  return manifest.files.find((file) => file.role === 'copy')
-}
-
 /**
- * After the app came up: the newest `keepBootBackups` backups made by boots stay, with the pinned one and the newest
- * that has an export. Only what boots made is ever removed. Returns the stems that went.
+ * After the app came up: the newest `keepBootBackups` backups made by boots stay, with the pinned one, the newest that
+ * has an export, the newest that holds rows, and what a fresh start left behind. Only what boots made is ever removed.
+ * Returns the stems that went.
  */
 export async function pruneBootBackups(config: Config, state: BootState): Promise<string[]> {
   const boots = (await listBackups(config.backupsDir)).filter(({ trigger }) => trigger === 'boot')
-  const keep = new Set([state.pinned, state.copy?.stem, state.export?.stem])
+  const keep = new Set([state.pinned, state.copy?.stem, state.export?.stem, ...keptForTheirRows(boots, state)])
   const removable = boots.slice(0, -config.keepBootBackups).filter(({ stem }) => !keep.has(stem))
   // Nothing is deleted on the word of a state that was lost: without a pinned copy nothing has proved itself.
   if (!state.pinned || !boots.some(({ stem }) => stem === state.pinned)) return []
@@ -155,7 +135,17 @@ async function thinOutUnproven(config: Config, state: BootState): Promise<void> 
   )
   const pinned = boots.findIndex(({ stem }) => stem === state.pinned)
   if (state.pinned !== undefined && pinned < 0) return
-  for (const manifest of boots.slice(pinned + 1).slice(1, -1)) await removeBackup(config.backupsDir, manifest)
+  const keep = keptForTheirRows(boots, state)
+  const removable = boots
+    .slice(pinned + 1)
+    .slice(1, -1)
+    .filter(({ stem }) => !keep.includes(stem))
+  for (const manifest of removable) await removeBackup(config.backupsDir, manifest)
+}
+
+function keptForTheirRows(backups: Manifest[], { leftBehind }: BootState): string[] {
+  const newest = backups.findLast((manifest) => mayHoldRows(manifest))
+  return newest ? [newest.stem, ...leftBehind] : leftBehind
 }
 
 async function findCopyOf(config: Config, state: BootState, source: string): Promise<SafeCopy | undefined> {
@@ -173,14 +163,14 @@ async function findCopyOf(config: Config, state: BootState, source: string): Pro
   return size === file.sizeBytes ? { stem, path, source, isNew: false } : undefined
 }
 
-async function sayWhichCopyIsGood(config: Config, error: unknown): Promise<unknown> {
+async function sayWhatToRestore(config: Config, engine: Engine, state: BootState, error: unknown): Promise<unknown> {
   if (!(error instanceof BootkeeperError) || error.code !== 'DATABASE_CORRUPT') return error
-  const good = await newestGoodCopy(config)
+  const advice = await adviseRestore(config, engine, state)
   return new BootkeeperError('DATABASE_CORRUPT', error.message, {
     cause: error,
-    next: good
-      ? `The newest good copy is ${good.stem}, of ${good.createdAt}. To restore it: ${command('restore', good.stem, '--apply')}`
-      : `There is no good copy in ${config.backupsDir}. Bring a backup there, or move the damaged file away to start afresh.`,
+    next:
+      advice?.text ??
+      `There is no good backup in ${config.backupsDir}. Bring one there, or move the damaged file away to start afresh.`,
   })
 }
 

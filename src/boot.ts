@@ -5,7 +5,7 @@
 import { readdir, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { type AppIdentity, appIdentity, bootkeeperVersion } from './app-identity.ts'
-import { copyDatabase, copyOf, type Origin, pruneBootBackups, takeBackup } from './backup.ts'
+import { copyDatabase, type Origin, pruneBootBackups, takeBackup } from './backup.ts'
 import { generateClient } from './client.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
@@ -16,7 +16,7 @@ import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import { exportIfChanged } from './export.ts'
 import type { Lock } from './lock.ts'
 import { errorFields, type Log } from './log.ts'
-import { listBackups, readManifest, removeBackup, verifyFile } from './manifest.ts'
+import { copyOf, listBackups, readManifest, removeBackup, verifyFile } from './manifest.ts'
 import { prepare } from './prepare.ts'
 import { prismaVersion } from './prisma/fingerprint.ts'
 import { findSchema, readSchemaFiles, type SchemaSet } from './prisma/schema-files.ts'
@@ -169,10 +169,13 @@ async function undoChange(config: Config, engine: Engine, state: BootState, log:
   await verifyFile(config.backupsDir, file)
   // PostgreSQL keeps no file of what is replaced: it becomes a backup first.
   if (engine.kind === 'postgresql') await keepFailedState(config, engine, manifest.prisma, state)
-  const { aside } = await engine.putBack(join(config.backupsDir, file.name), 'failed-start')
+  const { counts } = file
+  const { aside, notes } = await engine.putBack(join(config.backupsDir, file.name), 'failed-start', { counts })
+  for (const note of notes) log.warn(`${note}.`)
   delete state.unprovenChange
   delete state.inStep
   state.copy = { stem, source: await engine.signature() }
+  state.restored = { stem, at: new Date().toISOString() }
   delete state.export
   await writeState(config.stateDir, state)
   if (aside) await keepNewestAside(aside)

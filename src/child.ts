@@ -26,7 +26,7 @@ interface Reply {
   id: number
   progress?: number
   result?: unknown
-  error?: { message: string; code?: string; bootkeeper?: boolean; next?: string }
+  error?: { message: string; code?: string; bootkeeper?: boolean; next?: string; path?: string; syscall?: string }
 }
 
 /** `module` is relative to `base` (an import.meta.url), without its ending: .ts in a checkout, .js when built. */
@@ -107,9 +107,9 @@ export function serveOperations(operations: Operations): void {
     try {
       process.send?.({ id, result: await operations[name]!(args) } satisfies Reply)
     } catch (thrown) {
-      const { message, code, next } = thrown as BootkeeperError
+      const { message, code, next, path, syscall } = thrown as BootkeeperError & NodeJS.ErrnoException
       const bootkeeper = thrown instanceof BootkeeperError
-      process.send?.({ id, error: { message, code, next, bootkeeper } } as Reply)
+      process.send?.({ id, error: { message, code, next, path, syscall, bootkeeper } } as Reply)
     }
   })
   // The parent decides: a Ctrl-C in a terminal reaches the whole group, and must not race with it.
@@ -118,7 +118,7 @@ export function serveOperations(operations: Operations): void {
   process.on('disconnect', () => process.exit())
 }
 
-function revive({ message, code, bootkeeper, next }: NonNullable<Reply['error']>): Error {
+function revive({ message, code, bootkeeper, next, path, syscall }: NonNullable<Reply['error']>): Error {
   if (bootkeeper) return new BootkeeperError(code as ErrorCode, message, next === undefined ? {} : { next })
-  return Object.assign(new Error(message), { code })
+  return Object.assign(new Error(message), { code, path, syscall })
 }

@@ -1,16 +1,23 @@
-// Reads a file as the bytes that were compressed into it: gzip by Node itself, zstd by Node where it can (22.15 and
-// later) and else by the program `zstd`, bzip2 by the program `bzip2`. Guarantees: told by content, never by the name;
-// constant memory; data that is damaged or cut short throws, at the latest at its end.
+// Reads a file as the bytes that were compressed into it, and compresses one: gzip by Node itself, zstd by Node where it
+// can (22.15 and later) and else by the program `zstd`, bzip2 by the program `bzip2`. Guarantees: read by content, never
+// by the name; constant memory; data that is damaged or cut short throws, at the latest at its end; so does a program
+// that did not end well.
 
 import { spawn } from 'node:child_process'
-import { createReadStream } from 'node:fs'
+import { once } from 'node:events'
+import { createReadStream, createWriteStream } from 'node:fs'
 import { open } from 'node:fs/promises'
 import type { Readable, Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import * as zlib from 'node:zlib'
 import { BootkeeperError } from './errors.ts'
+import { fsyncFile } from './files.ts'
 
 export type Compression = 'none' | 'gzip' | 'zstd' | 'bzip2'
+export type Compressed = Exclude<Compression, 'none'>
+
+const endings: Record<Compressed, string> = { gzip: '.gz', zstd: '.zst', bzip2: '.bz2' }
+export const compressions = Object.keys(endings) as Compressed[]
 
 const magic: [Compression, number[]][] = [
   ['gzip', [0x1f, 0x8b]],
@@ -22,7 +29,7 @@ const ageMagic = 'age-encryption.org/'
 const pieceBytes = 256 * 1024
 
 /** Throws FORMAT_UNKNOWN for a file that is encrypted with age: there is no key for it here. */
-export async function detectCompression(path: string): Promise<Compression> {
+async function detectCompression(path: string): Promise<Compression> {
   const handle = await open(path, 'r')
   try {
     const { buffer, bytesRead } = await handle.read(Buffer.alloc(64), 0, 64, 0)
@@ -42,13 +49,14 @@ export async function detectCompression(path: string): Promise<Compression> {
 }
 
 /** The decompressed content in pieces of a quarter of a megabyte. A piece is the caller's to keep. */
-export async function* readDecompressed(path: string, compression: Compression): AsyncGenerator<Buffer> {
+export async function* readDecompressed(path: string): AsyncGenerator<Buffer> {
+  const compression = await detectCompression(path)
   const file = createReadStream(path, { highWaterMark: pieceBytes })
   if (compression === 'none') {
     yield* file
     return
   }
-  const { output, finished } = decompressor(compression, file)
+  const { output, finished } = passThrough(compression, 'decompress', file)
   // Ends before the loop does when the consumer stops early; the error, if any, is thrown after it.
   const ended = finished.then(
     () => undefined,
@@ -66,10 +74,51 @@ export async function* readDecompressed(path: string, compression: Compression):
   if (failure) throw damaged(path, compression, failure.error)
 }
 
-function decompressor(compression: Exclude<Compression, 'none'>, file: Readable) {
-  const inNode = nodeDecompressor(compression)
-  if (inNode) return { output: inNode, finished: pipeline(file, inNode) }
-  const program = spawn(compression, ['-dc'], { stdio: ['pipe', 'pipe', 'pipe'] })
+/** `none` where the name of a file asks for no compression. */
+export function compressionOfName(name: string): Compression {
+  return compressions.find((each) => name.endsWith(endings[each])) ?? 'none'
+}
+
+export function endingOf(compression: Compression): string {
+  return compression === 'none' ? '' : endings[compression]
+}
+
+/** Throws TOOL_MISSING where this compression needs a program that is not there. */
+export async function requireCompressor(compression: Compression): Promise<void> {
+  if (compression === 'none' || inNode(compression, 'compress')) return
+  // Of nothing: it ends at once.
+  const program = spawn(compression, ['-c'], { stdio: 'ignore' })
+  await once(program, 'exit').catch(() => {
+    throw toolMissing(compression, 'write', 'or take --compress gzip, which needs no program')
+  })
+}
+
+/** Compresses `from` into the new file `to`, and makes it durable. Whoever calls removes `to` where this throws. */
+export async function writeCompressed(from: string, to: string, compression: Compressed): Promise<void> {
+  const file = createReadStream(from, { highWaterMark: pieceBytes })
+  const { output, finished } = passThrough(compression, 'compress', file)
+  const [written, ended] = await Promise.allSettled([
+    pipeline(output, createWriteStream(to, { flags: 'wx', mode: 0o600 })),
+    finished,
+  ])
+  // A full disk makes the program fail as well: the cause comes first.
+  if (written.status === 'rejected') throw written.reason
+  if (ended.status === 'rejected') throw compressorFailed(compression, ended.reason)
+  await fsyncFile(to)
+}
+
+function compressorFailed(compression: Compressed, error: unknown): unknown {
+  if (error instanceof BootkeeperError) return error
+  const reason = (error as Error).message.split('\n')[0]!.slice(0, 200)
+  return new BootkeeperError('EXPORT_FAILED', `${compression} did not get through: ${reason}.`, { cause: error })
+}
+
+type Direction = 'compress' | 'decompress'
+
+function passThrough(compression: Compressed, direction: Direction, file: Readable) {
+  const transform = inNode(compression, direction)
+  if (transform) return { output: transform, finished: pipeline(file, transform) }
+  const program = spawn(compression, [direction === 'compress' ? '-c' : '-dc'], { stdio: ['pipe', 'pipe', 'pipe'] })
   let said = ''
   program.stderr.on('data', (data) => {
     said = `${said}${data}`.slice(0, 500)
@@ -77,22 +126,36 @@ function decompressor(compression: Exclude<Compression, 'none'>, file: Readable)
   const exited = new Promise<void>((resolve, reject) => {
     program.once('error', () =>
       reject(
-        new BootkeeperError('TOOL_MISSING', `The program ${compression} is needed to read this file.`, {
-          next: `Install it (apt-get install ${compression}), or decompress the file first.`,
-        }),
+        direction === 'compress'
+          ? toolMissing(compression, 'write', 'or take --compress gzip, which needs no program')
+          : toolMissing(compression, 'read', 'or decompress the file first'),
       ),
     )
-    program.once('exit', (code) => (code === 0 ? resolve() : reject(new Error(said.trim() || `exit code ${code}`))))
+    program.once('exit', (code, signal) =>
+      code === 0 ? resolve() : reject(new Error(said.trim() || (signal ? `ended by ${signal}` : `exit code ${code}`))),
+    )
   })
   // The program may end before it has read everything; its exit code tells.
   const fed = pipeline(file, program.stdin).catch(() => undefined)
   return { output: program.stdout, finished: Promise.all([exited, fed]).then(() => undefined) }
 }
 
-function nodeDecompressor(compression: Compression): Transform | undefined {
-  if (compression === 'gzip') return zlib.createGunzip({ chunkSize: pieceBytes })
-  const { createZstdDecompress } = zlib as { createZstdDecompress?: (options: { chunkSize: number }) => Transform }
-  return compression === 'zstd' ? createZstdDecompress?.({ chunkSize: pieceBytes }) : undefined
+function toolMissing(compression: Compressed, purpose: 'read' | 'write', otherwise: string): BootkeeperError {
+  return new BootkeeperError('TOOL_MISSING', `The program ${compression} is needed to ${purpose} this file.`, {
+    next: `Install it (apt-get install ${compression}), ${otherwise}.`,
+  })
+}
+
+function inNode(compression: Compressed, direction: Direction): Transform | undefined {
+  const options = { chunkSize: pieceBytes }
+  if (compression === 'gzip') return direction === 'compress' ? zlib.createGzip(options) : zlib.createGunzip(options)
+  if (compression === 'bzip2') return undefined
+  type MakeZstd = (options: { chunkSize: number }) => Transform
+  const { createZstdCompress, createZstdDecompress } = zlib as {
+    createZstdCompress?: MakeZstd
+    createZstdDecompress?: MakeZstd
+  }
+  return direction === 'compress' ? createZstdCompress?.(options) : createZstdDecompress?.(options)
 }
 
 function damaged(path: string, compression: Compression, error: unknown): BootkeeperError {

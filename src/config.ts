@@ -38,7 +38,9 @@ export const settingsSchema = z.object({
         'the code that a refused boot has shown: it allows exactly that change, once; a general yes would also allow the next change, which nobody has seen',
     })
     .optional()
-    .describe('Allows exactly one schema change that loses data: the code that the refused boot showed.'),
+    .describe(
+      'Allows exactly one loss: a schema change that loses data, or a start without the database. The code that the refused boot showed.',
+    ),
   APP_COMMAND: z
     .string()
     .optional()

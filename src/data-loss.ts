@@ -54,8 +54,8 @@ export function requireAccepted(losses: Loss[], sql: string, salt: string, given
   const data = losses.filter(isDataLoss)
   if (data.length === 0) return false
   const code = lossCode(salt, sql, data)
-  if (given?.trim().toUpperCase() === code) return true
-  const other = given ? ` The code given, ${given}, is for another change, or was used already.` : ''
+  if (isCode(given, code)) return true
+  const other = aboutOtherCode(given)
   throw new BootkeeperError(
     'DATA_LOSS_REFUSED',
     `The schema change would lose data: ${data.map(describeLoss).join('; ')}.${other}`,
@@ -63,4 +63,12 @@ export function requireAccepted(losses: Loss[], sql: string, salt: string, given
       next: `To allow exactly this change once, start with ACCEPT_DATA_LOSS=${code}. To keep the data, put what is missing back into the schema.`,
     },
   )
+}
+
+export function isCode(given: string | undefined, code: string): boolean {
+  return given?.trim().toUpperCase() === code
+}
+
+export function aboutOtherCode(given: string | undefined): string {
+  return given ? ` The code given, ${given}, is for another change, or was used already.` : ''
 }

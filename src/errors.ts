@@ -2,6 +2,8 @@
 // run next. Guarantees: an error that reaches a user is a BootkeeperError; docs/reference/errors.md lists the same
 // codes (a test compares them). Exit codes are sysexits(3), 3 for "refused: would lose data".
 
+import { accessSync, constants } from 'node:fs'
+
 export interface ErrorEntry {
   exitCode: number
   /** When it happens, for the reference. */
@@ -18,7 +20,7 @@ const unchanged = 'The database is as it was.'
 export const errorTable = {
   USAGE: {
     exitCode: 64,
-    meaning: 'A command was called with words it does not know.',
+    meaning: 'A command was called with words it does not know, or that do not go with each other or with the file.',
     safe: untouched,
     next: 'Run the command with --help.',
   },
@@ -39,6 +41,12 @@ export const errorTable = {
     meaning: 'A directory that must be written to belongs to another user or is read-only.',
     safe: untouched,
     next: 'Give the directory to the user that runs Bootkeeper.',
+  },
+  FILE_NOT_READABLE: {
+    exitCode: 77,
+    meaning: 'A file or folder that is to be read belongs to another user.',
+    safe: unchanged,
+    next: 'Give the file to the user that runs Bootkeeper.',
   },
   DISK_FULL: {
     exitCode: 73,
@@ -75,6 +83,12 @@ export const errorTable = {
     meaning: 'The database file is damaged, or is no SQLite database.',
     safe: 'No backup was made of the damaged file and none was replaced; the file itself is as it was found.',
     next: 'Restore the newest good backup.',
+  },
+  DATABASE_MISSING: {
+    exitCode: 65,
+    meaning: 'There is no database, or one without tables, but there are backups that hold rows.',
+    safe: 'Nothing was made and no backup was replaced.',
+    next: 'Restore the newest good backup, or correct DATABASE_URL.',
   },
   DATABASE_NEWER: {
     exitCode: 65,
@@ -165,7 +179,7 @@ export const errorTable = {
     exitCode: 64,
     meaning: 'The file does not say whose data it is.',
     safe: untouched,
-    next: 'Name the user with --user NAME.',
+    next: 'Name the user: `npx bootkeeper import FILE --user NAME`.',
   },
   BACKUP_NOT_FOUND: {
     exitCode: 65,
@@ -244,10 +258,12 @@ export class BootkeeperError extends Error {
 /** Whatever was thrown, as an error with a code: file system errors by their errno, anything else as a bug. */
 export function asBootkeeperError(thrown: unknown): BootkeeperError {
   if (thrown instanceof BootkeeperError) return thrown
-  const { code, message } = (thrown ?? {}) as NodeJS.ErrnoException
+  const { code, message, path, syscall } = (thrown ?? {}) as NodeJS.ErrnoException
   const text = message ?? String(thrown)
   if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'SQLITE_FULL')
     return new BootkeeperError('DISK_FULL', `The disk is full: ${text}.`, { cause: thrown })
+  if ((code === 'EACCES' || code === 'EPERM') && path !== undefined && syscall !== 'mkdir' && !isReadable(path))
+    return notReadable(path, thrown)
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS' || code === 'SQLITE_READONLY')
     return new BootkeeperError('DATA_DIR_NOT_WRITABLE', `A file could not be written: ${text}.`, { cause: thrown })
   if (code === 'SQLITE_BUSY' || code === 'SQLITE_LOCKED')
@@ -259,4 +275,22 @@ export function asBootkeeperError(thrown: unknown): BootkeeperError {
   if (typeof code === 'string' && /^(E[A-Z0-9]+|SQLITE_\w+)$/.test(code) && !code.startsWith('ERR_'))
     return new BootkeeperError('IO', `Reading or writing failed: ${text}.`, { cause: thrown })
   return new BootkeeperError('INTERNAL', text, { cause: thrown })
+}
+
+/** The system gives the same error for reading and for writing. What is not there is no file that cannot be read. */
+function isReadable(path: string): boolean {
+  try {
+    accessSync(path, constants.R_OK)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ENOENT'
+  }
+}
+
+function notReadable(path: string, cause: unknown): BootkeeperError {
+  const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0]
+  return new BootkeeperError('FILE_NOT_READABLE', `${path} cannot be read by user ${uid}.`, {
+    cause,
+    next: `Give it to that user: sudo chown ${uid}:${gid} ${path} (the folders above it must let that user in as well)`,
+  })
 }

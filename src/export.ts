@@ -11,17 +11,20 @@ import { startChild } from './child.ts'
 import type { Config } from './config.ts'
 import type { DataModel } from './data-model.ts'
 import type { Engine } from './engines/engine.ts'
-import { BootkeeperError } from './errors.ts'
+import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import type { operations } from './export-child.ts'
-import { copyAtomically, partialPath, writeAtomically } from './files.ts'
+import { latestPath, replaceLatest } from './export-latest.ts'
+import { partialPath, writeAtomically } from './files.ts'
+import type { VerifiedExport } from './formats/bootkeeper.ts'
 import { exportHeaderSchema } from './formats/bootkeeper-header.ts'
 import { formatBytes, formatCount } from './log.ts'
-import { type BackupFile, commitBackup, newStem, readManifest } from './manifest.ts'
+import { type BackupFile, commitBackup, newStem, readManifest, totalOf } from './manifest.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
 import { type BootState, writeState } from './state.ts'
 import type { StepResult } from './timeline.ts'
 
-const latestName = 'backup_latest.json'
+/** Why backup_latest.json is older than the newest export. */
+export const keptLatestNote = 'backup_latest.json keeps the rows it has, because this export has none'
 
 /** `copy` is the one that this boot made; the export joins its backup. */
 export async function exportIfChanged(
@@ -37,11 +40,11 @@ export async function exportIfChanged(
   const last = state.export
   if (
     last?.source === source &&
-    existsSync(join(config.dataDir, latestName)) &&
+    existsSync(latestPath(config)) &&
     existsSync(join(config.backupsDir, `${last.stem}.json`))
   )
     return { skipped: true, text: `nothing was written since ${last.stem}.json`, value: undefined }
-  const { stem, file } = await exportDatabase(
+  const { stem, file, keptLatest } = await exportDatabase(
     config,
     engine,
     schema,
@@ -52,13 +55,15 @@ export async function exportIfChanged(
   state.export = { stem, source }
   await writeState(config.stateDir, state)
   const models = Object.keys(file.counts ?? {}).length
-  const rows = Object.values(file.counts ?? {}).reduce((sum, count) => sum + count, 0)
+  const rows = totalOf(file.counts ?? {})
   const text = `${file.name}, ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'} of ${models} models, ${formatBytes(file.sizeBytes)}, read back`
+  if (keptLatest) return { text: `${text}; ${keptLatestNote}`, value: undefined }
   return { text, value: undefined }
 }
 
 /**
- * Writes an export and lists it: in the backup `intoStem`, or in one of its own. Then copies it to backup_latest.json.
+ * Writes an export and lists it: in the backup `intoStem`, or in one of its own. Then copies it to backup_latest.json,
+ * or says that it did not.
  */
 export async function exportDatabase(
   config: Config,
@@ -67,10 +72,41 @@ export async function exportDatabase(
   origin: Origin,
   intoStem: string | undefined,
   signal?: AbortSignal,
-): Promise<{ stem: string; file: BackupFile }> {
+): Promise<{ stem: string; file: BackupFile; keptLatest: boolean }> {
   const stem = intoStem ?? (await newStem(config.backupsDir))
   const name = `${stem}.json`
   const partial = partialPath(join(config.backupsDir, name))
+  try {
+    const written = await writeExport(config, engine, schema, origin, stem, partial, signal)
+    const file: BackupFile = {
+      role: 'export',
+      name,
+      sizeBytes: written.sizeBytes,
+      sha256: written.fileSha256,
+      counts: written.counts,
+    }
+    const manifest = intoStem
+      ? await readManifest(config.backupsDir, intoStem)
+      : describeBackup(stem, engine, origin, [file])
+    if (intoStem) manifest.files = [...manifest.files.filter(({ role }) => role !== 'export'), file]
+    await commitBackup(config.backupsDir, manifest, [{ partial, file }])
+    return { stem, file, keptLatest: !(await replaceLatest(config, file)) }
+  } catch (error) {
+    await rm(partial, { force: true })
+    throw asExportError(error, signal)
+  }
+}
+
+/** Writes the export to the new file `target`, fsyncs it and reads it back. */
+export async function writeExport(
+  config: Config,
+  engine: Engine,
+  schema: SchemaSet,
+  origin: Origin,
+  stem: string,
+  target: string,
+  signal?: AbortSignal,
+): Promise<VerifiedExport> {
   const model = await readDataModelCached(config, schema, origin.prisma, signal)
   const child = startChild<typeof operations>('./export-child', import.meta.url)
   try {
@@ -89,32 +125,22 @@ export async function exportDatabase(
           scope: 'everything',
           reason: origin.reason,
         },
-        target: partial,
+        target,
       },
       signal,
     )
     exportHeaderSchema.parse(written.header)
-    const file: BackupFile = {
-      role: 'export',
-      name,
-      sizeBytes: written.sizeBytes,
-      sha256: written.fileSha256,
-      counts: written.counts,
-    }
-    const manifest = intoStem
-      ? await readManifest(config.backupsDir, intoStem)
-      : describeBackup(stem, engine, origin, [file])
-    if (intoStem) manifest.files = [...manifest.files.filter(({ role }) => role !== 'export'), file]
-    await commitBackup(config.backupsDir, manifest, [{ partial, file }])
-    await copyAtomically(join(config.backupsDir, name), join(config.dataDir, latestName))
-    return { stem, file }
-  } catch (error) {
-    await rm(partial, { force: true })
-    if (error instanceof BootkeeperError || signal?.aborted) throw error
-    throw new BootkeeperError('EXPORT_FAILED', `The export failed: ${(error as Error).message}.`, { cause: error })
+    return written
   } finally {
     await child.kill()
   }
+}
+
+export function asExportError(error: unknown, signal?: AbortSignal): unknown {
+  if (error instanceof BootkeeperError || signal?.aborted) return error
+  const known = asBootkeeperError(error)
+  if (['DISK_FULL', 'DATA_DIR_NOT_WRITABLE', 'FILE_NOT_READABLE'].includes(known.code)) return known
+  return new BootkeeperError('EXPORT_FAILED', `The export failed: ${(error as Error).message}.`, { cause: error })
 }
 
 /** Read from the schema once, then from a file beside the state: Prisma's parser takes longer than a small export. */

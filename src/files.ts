@@ -4,7 +4,7 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import { constants, createReadStream } from 'node:fs'
-import { copyFile, type FileHandle, open, readdir, rename, rm, statfs } from 'node:fs/promises'
+import { chmod, copyFile, type FileHandle, open, readdir, rename, rm, statfs } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 // SQLite puts -wal, -shm and -journal beside a temporary database.
@@ -94,12 +94,13 @@ export async function sha256OfFile(path: string, signal?: AbortSignal): Promise<
 
 /**
  * Copies `from` to the new file `to`: by sharing its blocks where the file system can (reflink), else by reading and
- * writing, which a signal can stop, unlike fs.copyFile. Not fsynced. Gives the sha256 of what was read, undefined where
- * nothing had to be read.
+ * writing, which a signal can stop, unlike fs.copyFile. For its owner alone, whatever `from` is. Not fsynced. Gives the
+ * sha256 of what was read, undefined where nothing had to be read.
  */
 export async function copyData(from: string, to: string, signal?: AbortSignal): Promise<string | undefined> {
   try {
     await copyFile(from, to, constants.COPYFILE_FICLONE_FORCE | constants.COPYFILE_EXCL)
+    await chmod(to, 0o600)
     return undefined
   } catch (error) {
     // What file systems say that share no blocks, or not between these two.

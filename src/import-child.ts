@@ -1,14 +1,16 @@
 // The child process in which a file is read, staged and imported: long loops that would block the supervisor.
 // Guarantees: killed at any moment, it leaves the database as it was before or as the import makes it.
 
+import { stat } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { reportProgress, serveOperations } from './child.ts'
 import type { DataModel } from './data-model.ts'
-import type { ImportReport, StagedImport } from './engines/engine-import.ts'
+import type { ImportOptions, ImportReport, StagedImport } from './engines/engine-import.ts'
 import { type ImportTarget, openImport } from './engines/open-import.ts'
 import { BootkeeperError } from './errors.ts'
 import type { Format, ResolveTitle } from './formats/format.ts'
 import { openSource } from './formats/source.ts'
+import { type BulkReader, startBulkReader, worthwhileBytes } from './import-bulk.ts'
 import type { Source, SourceHeader } from './import-source.ts'
 
 export interface FileRequest {
@@ -33,12 +35,16 @@ export interface ImportCall extends FileRequest {
 
 /** What the file is, apart from its rows. */
 export type FileDescription = Omit<SourceHeader, 'models'> &
-  Pick<Source, 'leftBehind' | 'notes' | 'users'> & { counts: Record<string, number> }
+  Pick<Source, 'leftBehind' | 'notes'> & {
+    counts: Record<string, number>
+    /** `null`: the file does not say whose it is, and nobody was named. An import needs a name then. */
+    users?: { name: string | null; entries: Record<string, number> }[]
+  }
 
 export const operations = {
-  /** Reads the whole file and checks it. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID, USER_NEEDED. */
+  /** Reads the whole file and checks it. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID. */
   async inspect(request: FileRequest): Promise<FileDescription> {
-    const source = await open(request)
+    const source = await openOfAnyone(request)
     const counts = Object.fromEntries(Object.keys(source.header.models).map((name) => [name, 0]))
     for await (const batch of source.batches()) for (const { model } of batch) counts[model] = (counts[model] ?? 0) + 1
     return describe(source, counts)
@@ -48,19 +54,25 @@ export const operations = {
   async plan(call: ImportCall): Promise<{ file: FileDescription; report: ImportReport }> {
     // Read by SQLite whenever it makes a temporary file, which it unlinks at once: a kill leaves nothing there.
     process.env.SQLITE_TMPDIR = call.temporaryDirectory
-    const source = await open(call)
-    let rows = 0
-    const onProgress = (read: number) => {
-      rows += read
-      reportProgress(rows)
+    const { path, model, into } = call
+    const isWorthwhile = into.engine === 'sqlite' && (await sizeOf(path)) >= worthwhileBytes
+    const reader = isWorthwhile ? startBulkReader() : undefined
+    try {
+      const source = await open(call)
+      const { header } = source
+      const readBulk: ImportOptions['readBulk'] = (columns, onBatch) =>
+        (reader as BulkReader).read({ path, header, model, columns }, onBatch)
+      let rows = 0
+      const onProgress = (read: number) => {
+        rows += read
+        reportProgress(rows)
+      }
+      const options = { ...call, source, now: new Date(), onProgress, ...(reader ? { readBulk } : {}) }
+      staged = await openImport(into, options, call.mayWrite)
+      return answer(source, await staged.plan())
+    } finally {
+      await reader?.stop()
     }
-    staged = await openImport(call.into, { ...call, source, now: new Date(), onProgress }, call.mayWrite)
-    const report = await staged.plan()
-    const counts = Object.fromEntries([
-      ...report.models.map(({ model, rows }) => [model, rows]),
-      ...report.notInSchema.flatMap(({ model, field, rows }) => (field === undefined ? [[model, rows]] : [])),
-    ]) as Record<string, number>
-    return { file: describe(source, counts), report }
   },
 
   /** Does what was planned, on the database as it is now. */
@@ -74,9 +86,41 @@ export const operations = {
 
 let staged: StagedImport | undefined
 
-function describe({ header, leftBehind, notes, users }: Source, counts: Record<string, number>): FileDescription {
+type Described = Omit<Source, 'users'> & Pick<FileDescription, 'users'>
+
+function answer(source: Source, report: ImportReport): { file: FileDescription; report: ImportReport } {
+  const counts = Object.fromEntries([
+    ...report.models.map(({ model, rows }) => [model, rows]),
+    ...report.notInSchema.flatMap(({ model, field, rows }) => (field === undefined ? [[model, rows]] : [])),
+  ]) as Record<string, number>
+  return { file: describe(source, counts), report }
+}
+
+/** Of a file that cannot be read, opening it says what is wrong. */
+async function sizeOf(path: string): Promise<number> {
+  return await stat(path).then(
+    ({ size }) => size,
+    () => 0,
+  )
+}
+
+function describe({ header, leftBehind, notes, users }: Described, counts: Record<string, number>): FileDescription {
   const { models: _, ...rest } = header
   return { ...rest, counts, leftBehind, notes, ...(users ? { users } : {}) }
+}
+
+/** In the notes of a file that does not say whose it is, where nobody was named. */
+const unknownUser = '?'
+
+/** The same as `open`, but of a file without a user it asks for none. */
+async function openOfAnyone(request: FileRequest): Promise<Described> {
+  try {
+    return await open(request)
+  } catch (error) {
+    if (!(error instanceof BootkeeperError) || error.code !== 'USER_NEEDED') throw error
+    const { users = [], ...source } = await open({ ...request, userName: unknownUser })
+    return { ...source, users: users.map((user) => (user.name === unknownUser ? { ...user, name: null } : user)) }
+  }
 }
 
 async function open({ path, userName, extensions }: FileRequest): Promise<Source> {

@@ -71,7 +71,7 @@ export interface SourceHeader {
 /** `certain`: it names itself or has what no other format has. `likely`: its shape fits, and no other's does. */
 export type Certainty = 'certain' | 'likely'
 
-/** A file that was opened and recognised. Its rows can be read once. */
+/** A file that was opened and recognised. Its rows can be read again from the beginning, one reader after the other. */
 export interface Source {
   header: SourceHeader
   /** In the order of the file. It throws where the file is damaged, at the latest at its end. */

@@ -3,7 +3,7 @@
 // is written; it is then as the plan says, or as it was; one that is damaged or missing is made anew beside it, and
 // what was there is set aside, never deleted.
 
-import { rm, stat } from 'node:fs/promises'
+import { access, constants, rm, stat } from 'node:fs/promises'
 import { isAbsolute, join, resolve } from 'node:path'
 import { type Origin, takeBackup } from './backup.ts'
 import { type Child, startChild } from './child.ts'
@@ -53,7 +53,7 @@ export interface ImportTools {
   onProgress?: (rows: number) => void
 }
 
-/** Reads the file and says what it is. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID, USER_NEEDED. */
+/** Reads the file and says what it is. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID. */
 export async function inspectFile(config: Config, path: string, userName?: string): Promise<FileDescription> {
   return await inChild((child) => child.call('inspect', fileRequest(config, path, userName)))
 }
@@ -103,7 +103,7 @@ function requireReplaceable(error: unknown, { mode }: ImportRequest): void {
   if (mode === 'replace') return
   throw new BootkeeperError('DATABASE_CORRUPT', message, {
     cause: error,
-    next: `Restore the newest good backup first: ${command('list')} shows them. Or replace all of it: --mode replace`,
+    next: `Restore the newest good backup first: ${command('list')} shows them. Or replace all of it: ${command('import', 'FILE', '--mode', 'replace')}`,
   })
 }
 
@@ -119,10 +119,17 @@ function withBackup(error: unknown, stem: string): unknown {
 
 /** A path as it stands, or the export of the backup of that name. Throws BACKUP_NOT_FOUND. */
 export async function exportPath(config: Config, fileOrStem: string): Promise<string> {
-  const found = await stat(fileOrStem).catch(() => undefined)
+  const found = await stat(fileOrStem).catch((error: NodeJS.ErrnoException) => {
+    // Of a folder that lets nobody in, it is not known what is not there.
+    if (error.code === 'EACCES') throw error
+  })
   if (found?.isDirectory())
     throw new BootkeeperError('BACKUP_NOT_FOUND', `${fileOrStem} is a directory, not a file.`, { next: 'Name a file.' })
-  if (found) return resolve(fileOrStem)
+  if (found) {
+    // Said before a child process is started, and before a database is looked for.
+    await access(fileOrStem, constants.R_OK)
+    return resolve(fileOrStem)
+  }
   if (/[/\\]/.test(fileOrStem))
     throw new BootkeeperError('BACKUP_NOT_FOUND', `There is no file ${fileOrStem}.`, { next: 'Check the path.' })
   const manifest = await readManifest(config.backupsDir, fileOrStem.replace(/\.(manifest\.json|json|db|dump)$/, ''))
@@ -135,16 +142,19 @@ export async function exportPath(config: Config, fileOrStem: string): Promise<st
   return join(config.backupsDir, file.name)
 }
 
-/** What a file and the database differ in, or two files: what the second one would change in the first. */
+/**
+ * What a file and the database differ in, or two files: what the second one would change in the first. Compared as a
+ * merge does it, which gives rows of the file the ids that they have in the database: other ids are no difference.
+ */
 export async function diffFiles(tools: ImportTools, path: string, other: string | undefined): Promise<ImportPlan> {
-  const request = { userName: undefined, mode: 'replace' as const, keepExisting: false, strict: false }
-  if (other === undefined) return onlyExported(await planImport(tools, { ...request, path }))
+  const request = { userName: undefined, mode: 'merge' as const, keepExisting: false, strict: false }
+  if (other === undefined) return asDifference(await planImport(tools, { ...request, path }))
   const scratch = partialPath(join(tools.config.stateDir, 'diff.db'))
   try {
     const empty = await makeEmpty(tools, scratch)
     await staged(tools, { ...request, path }, empty, true, async (_, apply) => await apply())
     return await staged(tools, { ...request, path: other }, empty, false, async (plan) => ({
-      ...onlyExported(plan),
+      ...asDifference(plan),
       into: 'new',
     }))
   } finally {
@@ -152,9 +162,14 @@ export async function diffFiles(tools: ImportTools, path: string, other: string 
   }
 }
 
-/** What no export holds, such as sessions, is no difference. */
-function onlyExported<Plan extends Omit<ImportPlan, 'into'>>(plan: Plan): Plan {
-  const models = plan.report.models.filter(({ model }) => Object.hasOwn(plan.file.counts, model))
+/** What a merge would keep is only on the other side. What no export holds, such as sessions, is no difference. */
+function asDifference<Plan extends Omit<ImportPlan, 'into'>>(plan: Plan): Plan {
+  const models = plan.report.models
+    .filter(({ model }) => Object.hasOwn(plan.file.counts, model))
+    .map(({ examples: { kept, ...others } = {}, ...counts }) => {
+      const examples = { ...others, ...(kept ? { removed: kept } : {}) }
+      return { ...counts, removed: counts.kept, kept: 0, ...(Object.keys(examples).length > 0 ? { examples } : {}) }
+    })
   return { ...plan, report: { ...plan.report, models } }
 }
 
@@ -169,7 +184,7 @@ async function importIntoNew(tools: ImportTools, request: ImportRequest): Promis
       file,
       report: await apply(),
     }))
-    const { aside } = await engine.putBack(scratch, 'before-restore')
+    const { aside } = await engine.putBack(scratch, 'before-restore', { wholeReferences: true })
     const state = await readState(config.stateDir)
     for (const name of ['inStep', 'export', 'copy', 'unprovenChange'] as const) delete state[name]
     await writeState(config.stateDir, state)

@@ -15,7 +15,7 @@ const fileSchema = z.object({
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
   /** For a copy: the signature of the database that it was made of. */
   source: z.string().optional(),
-  /** Rows per model, for an export. */
+  /** Rows per model, for an export; rows per table, for a copy of SQLite. */
   counts: z.record(z.string(), z.number().int()).optional(),
 })
 
@@ -125,6 +125,29 @@ export async function readManifest(backupsDir: string, stem: string): Promise<Ma
   if (!manifest.success)
     throw new BootkeeperError('BACKUP_NOT_FOUND', `There is no backup named ${stem} in ${backupsDir}.`)
   return manifest.data
+}
+
+export function copyOf(manifest: Manifest): BackupFile | undefined {
+  return manifest.files.find(({ role }) => role === 'copy')
+}
+
+export function exportOf(manifest: Manifest): BackupFile | undefined {
+  return manifest.files.find(({ role }) => role === 'export')
+}
+
+/** The rows that a backup holds; undefined where none of its files says. */
+export function rowsOf(manifest: Manifest): number | undefined {
+  const known = manifest.files.flatMap(({ counts }) => (counts ? [totalOf(counts)] : []))
+  return known.length > 0 ? Math.max(...known) : undefined
+}
+
+/** The trigger, and the reason where it says more. */
+export function whyMade({ trigger, reason }: Manifest): string {
+  return trigger === reason ? trigger : `${trigger}: ${reason}`
+}
+
+export function totalOf(counts: Record<string, number>): number {
+  return Object.values(counts).reduce((sum, count) => sum + count, 0)
 }
 
 /** Reads a file of a backup back. Throws BACKUP_DAMAGED, naming the file. */

@@ -1,14 +1,16 @@
 // Restore: puts the copy of a backup back.
-// Guarantees: the backup is read back before anything else; the present database is backed up, or where it is damaged
-// set aside, before it is replaced; it is replaced whole or not at all; nothing is deleted.
+// Guarantees: the backup is read back before anything else; its pages, indexes and counts are checked beside the live
+// database; the present one is backed up, or where it is damaged set aside, before it is replaced, whole or not at all;
+// nothing is deleted.
 
 import { join } from 'node:path'
-import { copyOf, type Origin, takeBackup } from './backup.ts'
+import { type Origin, takeBackup } from './backup.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
-import { type Manifest, readManifest, verifyFile } from './manifest.ts'
+import { copyOf, exportOf, type Manifest, readManifest, verifyFile } from './manifest.ts'
+import { isMissing } from './missing-database.ts'
 import { readState, writeState } from './state.ts'
 
 export interface RestorePlan {
@@ -35,7 +37,9 @@ export async function planRestore(config: Config, engine: Engine, stem: string):
   const copyPath = join(config.backupsDir, file.name)
   const problems = await engine.checkCopy(copyPath)
   if (problems.length > 0) throw new BootkeeperError('BACKUP_DAMAGED', `${file.name} is damaged: ${problems[0]}.`)
-  return { manifest, copyPath, present: (await engine.signature()) === 'none' ? 'none' : 'database' }
+  // What cannot be read is there all the same: it is set aside.
+  const missing = await isMissing(engine).catch(() => false)
+  return { manifest, copyPath, present: missing ? 'none' : 'database' }
 }
 
 /** The caller holds the lock. */
@@ -55,12 +59,25 @@ export async function applyRestore(
       if (!(error instanceof BootkeeperError && error.code === 'DATABASE_CORRUPT')) throw error
     }
   }
-  const { aside } = await engine.putBack(plan.copyPath, 'before-restore')
+  const { counts } = copyOf(plan.manifest)!
+  const { aside, notes } = await engine.putBack(plan.copyPath, 'before-restore', { counts }).catch((error: unknown) => {
+    throw withOtherWay(error, plan.manifest)
+  })
   const state = await readState(config.stateDir)
   state.copy = { stem: plan.manifest.stem, source: await engine.signature() }
+  state.restored = { stem: plan.manifest.stem, at: new Date().toISOString() }
   delete state.inStep
   delete state.export
   delete state.unprovenChange
   await writeState(config.stateDir, state)
-  return { before, aside }
+  return { before, aside, notes }
+}
+
+/** The export of the same backup was made on its own: what is wrong with the copy need not be wrong with it. */
+function withOtherWay(error: unknown, manifest: Manifest): unknown {
+  if (!(error instanceof BootkeeperError) || error.code !== 'BACKUP_DAMAGED' || !exportOf(manifest)) return error
+  return new BootkeeperError(error.code, error.message, {
+    cause: error,
+    next: `Run ${command('restore', manifest.stem, '--export', '--apply')} to put the export of the same backup back, or take another one.`,
+  })
 }

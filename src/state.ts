@@ -38,6 +38,10 @@ const stateSchema = z.object({
   lossSalt: z.string().default(''),
   /** A schema change that went live in a boot whose app has not been ready yet: the backup to put back. */
   unprovenChange: z.string().optional(),
+  /** The backup whose copy was put back last. */
+  restored: z.object({ stem: z.string(), at: z.string() }).optional(),
+  /** Backups that a start with an empty database left behind, as it was told to: never removed. */
+  leftBehind: z.array(z.string()).default([]),
   /** What the newest boot launched, for the health check. */
   launched: z.enum(['app', 'console']).optional(),
   boots: z.array(bootSchema).default([]),

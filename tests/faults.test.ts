@@ -2,12 +2,24 @@
 // Guarantees tested: a sentence with a code and what to run; the database as it was; every listed backup whole; nothing
 // temporary after the next boot.
 
-import { execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, chownSync, mkdirSync, readdirSync, readFileSync, rmSync, statfsSync, writeFileSync } from 'node:fs'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import {
+  chmodSync,
+  chownSync,
+  copyFileSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, describe, expect, test } from 'vitest'
 import { listBackups, verifyFile } from '../src/manifest.ts'
-import { baseModels, boot, makeApp, ops, sha256, type TestApp } from './harness.ts'
+import { baseModels, boot, makeApp, ops, root, sha256, type TestApp } from './harness.ts'
 
 const isRoot = process.getuid?.() === 0
 const whyNot =
@@ -147,6 +159,42 @@ describe.runIf(isRoot)('a small disk', () => {
   })
 })
 
+test.runIf(isRoot)('a file that this user cannot read is named as such, with the chown to run', async () => {
+  const app = makeApp()
+  app.env.BOOTKEEPER_TEST_UID = '65534'
+  execFileSync('chown', ['-R', '65534:65534', app.dir])
+  expect((await boot(app)).exitCode).toBe(0)
+  const { stdout } = await ops(app, 'backup', '--json')
+  const { id, files } = JSON.parse(stdout) as { id: string; files: { role: string; path: string }[] }
+  const [copy, exported] = ['copy', 'export'].map((role) => files.find((file) => file.role === role)!.path)
+  const closed = join(app.dir, 'closed')
+  mkdirSync(closed, { mode: 0o700 })
+  copyFileSync(exported!, join(closed, 'inside.json'))
+  for (const path of [copy!, exported!]) {
+    chownSync(path, 0, 0)
+    chmodSync(path, 0o600)
+  }
+  for (const [path, ...words] of [
+    [exported!, 'import', exported!],
+    [exported!, 'inspect', exported!],
+    [exported!, 'diff', exported!],
+    [exported!, 'restore', exported!, '--apply'],
+    [exported!, 'verify', exported!],
+    [exported!, 'restore', id, '--export', '--apply'],
+    [copy!, 'restore', id, '--apply'],
+    [join(closed, 'inside.json'), 'import', join(closed, 'inside.json')],
+  ] as [string, ...string[]][]) {
+    const { exitCode, stderr } = await ops(app, ...words)
+    expect([words, exitCode, stderr]).toEqual([words, 77, expect.stringMatching(/^✖ FILE_NOT_READABLE {2}/)])
+    expect(stderr).toContain(`${path} cannot be read by user 65534.`)
+    expect(stderr).toContain(`sudo chown 65534:65534 ${path} `)
+  }
+  chownSync(join(app.dir, 'prisma', 'schema.prisma'), 0, 0)
+  chmodSync(join(app.dir, 'prisma', 'schema.prisma'), 0o600)
+  const result = await boot(app)
+  expect([result.exitCode, result.output.includes('schema.prisma cannot be read')]).toEqual([77, true])
+})
+
 test('a database that another process keeps locked: 75, and nothing touched', async () => {
   const app = makeApp()
   await boot(app)
@@ -258,8 +306,47 @@ test('backup and export print one object with --json, whose files are there with
       files: { path: string; bytes: number; sha256: string }[]
     }
     expect(result.status).toBe('completed')
-    for (const file of result.files) expect(sha256(file.path)).toBe(file.sha256)
+    for (const file of result.files)
+      expect([sha256(file.path), statSync(file.path).mode & 0o777]).toEqual([file.sha256, 0o600])
   }
   const listed = JSON.parse((await ops(app, 'list', '--json')).stdout) as { trigger: string }[]
   expect(listed.filter(({ trigger }) => trigger === 'manual')).toHaveLength(2)
+})
+
+test('a reader that went away: every command ends its work, quietly, with the exit code of a closed pipe', async () => {
+  const app = makeApp()
+  await boot(app)
+  fill(app, 10)
+  const { id } = JSON.parse((await ops(app, 'backup', '--json')).stdout) as { id: string }
+  for (const words of [
+    ['list'],
+    ['list', '--json'],
+    ['list', '--help'],
+    ['--help'],
+    ['verify'],
+    ['inspect', id],
+    ['diff', id],
+    ['import', id],
+    ['restore', id],
+    ['restore', id, '--export', '--apply'],
+    ['restore', id, '--apply'],
+    ['backup'],
+    ['export'],
+    ['generate'],
+  ]) {
+    const child = spawn(process.execPath, [join(root, 'bin', 'bootkeeper.js'), ...words], { cwd: app.dir })
+    child.stdout.destroy()
+    let said = ''
+    child.stderr.on('data', (chunk) => (said += chunk))
+    expect([words, await once(child, 'close'), said]).toEqual([words, [141, null], ''])
+  }
+  const manual = (await listBackups(app.backups)).filter(({ trigger }) => trigger === 'manual')
+  expect(manual).toHaveLength(3)
+  await requireBackupsWhole(app)
+  requireSound(app, 10)
+  // A failure is one all the same.
+  const failing = spawn(process.execPath, [join(root, 'bin', 'bootkeeper.js'), 'restore', 'none'], { cwd: app.dir })
+  failing.stdout.destroy()
+  failing.stderr.destroy()
+  expect(await once(failing, 'close')).toEqual([65, null])
 })

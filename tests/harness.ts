@@ -120,7 +120,7 @@ export function makeApp(models = baseModels, provider: 'sqlite' | 'postgresql' =
 
 /** Boots and returns at once. Without words the built-in console is the app, on a free port. */
 export function startBoot(app: TestApp, words: string[] = [], env: Record<string, string> = {}): Boot {
-  const uid = Number(env.BOOTKEEPER_TEST_UID ?? Number.NaN)
+  const uid = Number(env.BOOTKEEPER_TEST_UID ?? app.env.BOOTKEEPER_TEST_UID ?? Number.NaN)
   const child = spawn(process.execPath, [start, ...(words.length > 0 ? ['--', ...words] : [])], {
     ...(Number.isNaN(uid) ? {} : { uid, gid: uid }),
     cwd: app.dir,
@@ -196,7 +196,9 @@ export async function ops(
   app: TestApp,
   ...words: string[]
 ): Promise<{ exitCode: number | null; stdout: string; stderr: string }> {
+  const uid = Number(app.env.BOOTKEEPER_TEST_UID ?? Number.NaN)
   const child = spawn(process.execPath, [join(root, 'bin', 'bootkeeper.js'), ...words], {
+    ...(Number.isNaN(uid) ? {} : { uid, gid: uid }),
     cwd: app.dir,
     env: { ...cleanEnv(), ...app.env },
     stdio: ['ignore', 'pipe', 'pipe'],

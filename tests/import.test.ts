@@ -61,6 +61,15 @@ describe('commands', () => {
     expect(names(other)).toEqual(['ann', 'zoe'])
     const backups = await listBackups(other.backups)
     expect(backups.find(({ stem }) => stem === done.before)).toMatchObject({ trigger: 'pre-restore' })
+    const { id } = JSON.parse((await ops(other, 'export', '--json')).stdout)
+    expect((await ops(other, 'restore', id, '--export')).stdout).toContain(
+      `To do it: npx bootkeeper restore ${id} --export --apply\n`,
+    )
+    const odd = join(other.dir, "it's one.json")
+    writeFileSync(odd, readFileSync(file))
+    expect((await ops(other, 'restore', odd)).stdout).toContain(
+      `To do it: npx bootkeeper restore '${other.dir}/it'\\''s one.json' --apply\n`,
+    )
     const undone = await ops(other, 'restore', done.before, '--apply')
     expect(undone.exitCode, undone.stderr).toBe(0)
     expect(names(other)).toEqual(['zoe'])
@@ -81,14 +90,49 @@ describe('commands', () => {
       same: false,
       report: {
         models: [
-          { model: 'User', unchanged: 1, removed: 1 },
-          { model: 'Post', created: 1 },
+          { model: 'User', unchanged: 1, removed: 1, examples: { removed: ['bob'] } },
+          { model: 'Post', created: 1, examples: { created: [{ '#': 1 }] } },
         ],
       },
     })
+    const renumbered = await appWith(`INSERT INTO "User" (id, name) VALUES (5, 'ann');
+      INSERT INTO "Post" VALUES (7, 'hello', 5)`)
+    expect((await ops(renumbered, 'diff', file)).stdout).toContain('✔ The same.')
+    expect((await ops(other, 'diff', file)).stdout).toMatch(/\n {2}User: removed "bob"\n {2}Post: created id 1\n$/)
+    const plan = await ops(other, 'import', file, '--mode', 'replace')
+    expect(plan.stdout).toContain('\n  User: removed "bob"\n\nNothing was changed.')
     const second = await exportFile(other)
     const two = JSON.parse((await ops(app, 'diff', file, second, '--json')).stdout)
     expect(two.report.models).toMatchObject([{ created: 1, unchanged: 1 }, { removed: 1 }])
+  })
+
+  test('a word that is missing is named', async () => {
+    for (const [name, word] of Object.entries({
+      import: 'the file, or the backup, to import',
+      inspect: 'the file, or the backup, to look at',
+      diff: 'the backup, or the file, to compare',
+      restore: 'the backup, or the file, to put back',
+    }))
+      expect((await ops(app, name)).stderr).toContain(`✖ USAGE  One more word is needed: ${word}.\n`)
+  })
+
+  test('a row that is skipped is named by its line, or by its number where rows have no lines of their own', async () => {
+    const orphan = (id: number) => `INSERT INTO "Post" VALUES (${id}, 'lost', 99);`
+    const orphans = await appWith(`PRAGMA foreign_keys = off; ${[1, 2, 3, 4, 5].map(orphan).join('')}`)
+    const lines = await exportFile(orphans)
+    const first =
+      readFileSync(lines, 'utf8')
+        .split('\n')
+        .findIndex((line) => line.includes('lost')) + 1
+    const pretty = join(orphans.dir, 'pretty.json')
+    writeFileSync(pretty, JSON.stringify(JSON.parse(readFileSync(lines, 'utf8')), null, 2))
+    for (const [path, where] of [
+      [lines, `such as lines ${first}, ${first + 1}, ${first + 2}`],
+      [pretty, 'such as rows 1, 2, 3 of Post'],
+    ] as const)
+      expect((await ops(app, 'import', path)).stdout).toContain(
+        `! 5 of Post would be skipped: its author is neither in the file nor in the database (${where})\n`,
+      )
   })
 
   test('a missing or damaged database is made anew from an export, and what was there is set aside', async () => {
@@ -131,6 +175,17 @@ describe('commands', () => {
     const asked = await ops(recommender, 'import', payload)
     expect(asked).toMatchObject({ exitCode: 64 })
     expect(asked.stderr).toContain('--user NAME')
+    const unknown = await ops(recommender, 'inspect', payload)
+    expect(unknown).toMatchObject({ exitCode: 0, stderr: '' })
+    expect(unknown.stdout).toMatch(
+      /\(unknown\) +2 +0 [\s\S]*! The file does not say whose it is: an import needs --user/,
+    )
+    expect(JSON.parse((await ops(recommender, 'inspect', payload, '--json')).stdout).users).toMatchObject([
+      { name: null, entries: { movies: 2 } },
+    ])
+    const named = await ops(recommender, 'inspect', payload, '--user', 'john')
+    expect(named.stdout).toMatch(/ john +2 /)
+    expect(named.stdout).not.toContain('whose it is')
     writeFileSync(
       join(recommender.dir, 'formats.mjs'),
       `export const resolveTitle = ({ title }) => (title === 'Dune' ? 438631 : undefined)

@@ -15,19 +15,27 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'supervise',
     'prepare',
     'backup',
+    'best-backup',
+    'missing-database',
     'restore',
     'schema',
     'client',
     'export',
+    'export-latest',
+    'export-file',
     'export-child',
     'import',
     'import-child',
+    'import-bulk',
+    'import-bulk-worker',
   ].map(inSrc),
   3: [
     ...['prisma/', 'engines/', 'formats/', 'stores/'],
     ...['manifest', 'state', 'timeline', 'data-loss', 'app-identity', 'command-hint', 'compression'],
   ].map(inSrc),
-  4: ['config', 'errors', 'log', 'files', 'lock', 'child', 'signals', 'data-model', 'import-source'].map(inSrc),
+  4: ['config', 'errors', 'log', 'files', 'lock', 'child', 'thread', 'signals', 'data-model', 'import-source'].map(
+    inSrc,
+  ),
 }
 
 /** Imports that go upwards all the same, and why. */

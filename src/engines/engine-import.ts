@@ -3,10 +3,16 @@
 
 import type { DataModel } from '../data-model.ts'
 import type { Source } from '../import-source.ts'
+import type { BulkBatch, BulkEnd } from './bulk-rows.ts'
 
 export interface ImportOptions {
   model: DataModel
   source: Source
+  /**
+   * Reads the rows of the same file for the straight way, in another thread. By model of the file: the columns of its
+   * table that can be written. Throws where that way does not lead to the end, whatever the reason is.
+   */
+  readBulk?: (columns: Record<string, string[]>, onBatch: (batch: BulkBatch) => void) => Promise<BulkEnd>
   /** `replace`: the database becomes what the file says. `merge`: the file is added, rows are told by natural key. */
   mode: 'merge' | 'replace'
   /** With `merge`: a row that is there already stays as it is. */
@@ -32,7 +38,15 @@ export interface ModelCounts {
   removed: number
   /** Of the database, not in the file and still there: all with `merge`, protected rows with `replace`. */
   kept: number
+  /** A few rows of each kind, where there are any and they have a name that may be shown. */
+  examples?: Partial<Record<'created' | 'updated' | 'removed' | 'kept', RowName[]>>
 }
+
+/**
+ * As references of an export name rows: a natural key, an array where it has several parts, else `{"#": primary key}`.
+ * Values are as they are stored.
+ */
+export type RowName = string | number | RowName[] | { '#': RowName }
 
 export interface ImportReport {
   models: ModelCounts[]

@@ -38,17 +38,27 @@ export interface Engine {
   rehearse(copyFile: string | undefined, source: string, signal?: AbortSignal): Promise<Rehearsal>
   /**
    * Puts a verified copy back in the place of the live database, which is set aside and never deleted. All or nothing;
-   * works when the live database is damaged or missing. Gives where the old one is, if it was kept as a file, under a
-   * name that says why.
+   * works when the live database is damaged or missing. Looks at all of it before that, beside the live one: throws
+   * BACKUP_DAMAGED with the database as it was.
    */
-  putBack(
-    copyFile: string,
-    why: 'failed-start' | 'before-restore',
-    signal?: AbortSignal,
-  ): Promise<{ aside: string | undefined }>
+  putBack(copyFile: string, why: 'failed-start' | 'before-restore', expected?: ExpectedContent): Promise<PutBack>
   /** The names of applied migrations, as Prisma recorded them. */
   appliedMigrations(): Promise<string[]>
   close(): Promise<void>
+}
+
+export interface ExpectedContent {
+  /** Rows per table, where they were counted. */
+  counts?: Record<string, number> | undefined
+  /** No row may refer to one that is not there. Otherwise that is said, because a backup is what it was. */
+  wholeReferences?: boolean
+}
+
+export interface PutBack {
+  /** Where the old database is, if it was kept as a file, under a name that says why. */
+  aside: string | undefined
+  /** What is not as it should be, though not the fault of the copy. */
+  notes: string[]
 }
 
 export interface VerifiedCopy {
@@ -58,6 +68,8 @@ export interface VerifiedCopy {
   settled: boolean
   sizeBytes: number
   sha256: string
+  /** Rows per table, without the tables of Prisma and of the database itself; left out where it would take long. */
+  counts?: Record<string, number>
   /** How it was verified, for the log. */
   check: string
 }

@@ -109,6 +109,26 @@ export async function connect(server: Server, waitMs: number): Promise<pg.Client
   }
 }
 
+/** Makes the database where the server does not have it. Needs a user that may, as Prisma does. */
+export async function makeDatabase(server: Server, waitMs: number): Promise<void> {
+  const own = await connect(server, waitMs)
+  await own?.end()
+  if (own) return
+  const other = { ...server, client: { ...server.client, database: 'postgres' } }
+  const client = await connect(other, waitMs)
+  try {
+    await client?.query(`CREATE DATABASE ${ident(server.database)}`)
+  } catch (error) {
+    throw new BootkeeperError(
+      'DATABASE_UNREACHABLE',
+      `The server has no database ${server.database}, and it could not be made: ${(error as Error).message}.`,
+      { cause: error, next: `Make it as a user who may: CREATE DATABASE ${ident(server.database)}` },
+    )
+  } finally {
+    await client?.end()
+  }
+}
+
 export async function query(server: Server, waitMs: number, sql: string): Promise<Record<string, unknown>[]> {
   const client = await connect(server, waitMs)
   if (!client) return []

@@ -13,7 +13,8 @@ import { createTables, fillMirror, type Mirror, planMirror } from './postgres-mi
 import { normaliseStaged } from './postgres-normalise.ts'
 import { keepBefore, replay } from './postgres-replay.ts'
 import { readCatalogue } from './postgres-tables.ts'
-import { prepareForImport, repeatable, stageFile } from './sqlite-import.ts'
+import { prepareForImport, run, stageGeneral } from './sqlite-import.ts'
+import type { Stage } from './sqlite-stage.ts'
 
 export interface PostgresImportOptions extends ImportOptions {
   /** As Prisma has it, with `?schema=` where it is not public. */
@@ -35,12 +36,15 @@ export async function stagePostgresImport(options: PostgresImportOptions): Promi
     const mirror = await inSession(session, look)
     createTables(database, 'main', mirror.tables)
     const inMirror = { ...options, model: mirror.model }
-    const staged = await stageFile(database, inMirror, postgresCells(mirror.columnOf))
-    await inSession(session, (client) => normaliseStaged(client, staged.stage, mirror))
-    const run = repeatable(database, staged, inMirror)
-    if (scratch) return { plan: () => run(false), apply: () => run(true), close }
+    const mapped = new Set<string>()
+    const settle = async (stage: Stage) => {
+      for (const { mapping } of stage.models) mapped.add(mapping.target.name)
+      await inSession(session, (client) => normaliseStaged(client, stage, mirror))
+    }
+    const way = await stageGeneral(database, inMirror, postgresCells(mirror.columnOf), settle)
+    const inTheMirror = (apply: boolean) => run(database, way, inMirror, apply)
+    if (scratch) return { plan: () => inTheMirror(false), apply: () => inTheMirror(true), close }
 
-    const mapped = new Set(staged.map.mappings.map(({ target }) => target.name))
     const needed = ({ tables }: Mirror) => tables.filter((each) => mode === 'replace' || mapped.has(each.model.name))
     return {
       plan: () =>
@@ -48,7 +52,7 @@ export async function stagePostgresImport(options: PostgresImportOptions): Promi
           await client.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
           await fillMirror(client, database, needed(mirror))
           await client.query('COMMIT')
-          return run(false)
+          return inTheMirror(false)
         }),
       apply: () =>
         inSession(session, async (client) => {
@@ -57,7 +61,7 @@ export async function stagePostgresImport(options: PostgresImportOptions): Promi
           requireSameTables(mirror, now)
           await fillMirror(client, database, needed(now))
           keepBefore(database, needed(now))
-          const report = run(true)
+          const report = inTheMirror(true)
           await replay(client, database, needed(now))
           await commit(client, session)
           return report

@@ -7,7 +7,8 @@ import { fitting } from './postgres-cells.ts'
 import type { Mirror } from './postgres-mirror.ts'
 import type { PostgresColumn } from './postgres-tables.ts'
 import { ValueWithoutPlace } from './sqlite-cells.ts'
-import type { Stage, StagedModel } from './sqlite-stage.ts'
+import type { Stage } from './sqlite-stage.ts'
+import type { StagedModel } from './sqlite-staged-rows.ts'
 
 const valuesAtOnce = 1_000
 const lengthAtOnce = 2_000_000

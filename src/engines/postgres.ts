@@ -2,12 +2,12 @@
 // one transaction. Guarantees: a change or a restore happens whole or not at all; credentials never reach a command line.
 
 import { randomUUID } from 'node:crypto'
-import { rm, stat } from 'node:fs/promises'
+import { rm, stat, writeFile } from 'node:fs/promises'
 import { execa } from 'execa'
 import { BootkeeperError } from '../errors.ts'
-import { fsyncFile, sha256OfFile } from '../files.ts'
+import { fsyncFile, partialPath, sha256OfFile } from '../files.ts'
 import type { Engine } from './engine.ts'
-import { connect, ident, parseUrl, query, requireTool, run } from './postgres-connection.ts'
+import { connect, ident, makeDatabase, parseUrl, query, requireTool, run } from './postgres-connection.ts'
 import { rehearsePostgres } from './postgres-rehearsal.ts'
 
 export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }): Engine {
@@ -56,6 +56,8 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
       await requireTool('pg_dump', server, busyMs)
       const source = await this.signature()
       const schema = server.schema ? ['--schema', server.schema] : []
+      // pg_dump would make it readable for all.
+      await writeFile(partial, '', { flag: 'wx', mode: 0o600 })
       await run('pg_dump', ['--format=custom', '--compress=1', ...schema, '--file', partial], server, signal)
       await fsyncFile(partial)
       const problems = await this.checkCopy(partial, signal)
@@ -80,12 +82,15 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
       return await rehearsePostgres(databaseUrl, server, busyMs, signal)
     },
 
-    async putBack(copyFile, _why, signal) {
+    async putBack(copyFile) {
       await requireTool('pg_restore', server, busyMs)
       await requireTool('psql', server, busyMs)
-      const script = `${copyFile}.sql.partial`
+      await makeDatabase(server, busyMs)
+      // A name that the next boot sweeps, should this one be killed.
+      const script = partialPath(`${copyFile}.sql`)
       try {
-        await run('pg_restore', ['--no-owner', '--no-privileges', '--file', script, copyFile], server, signal)
+        await writeFile(script, '', { flag: 'wx', mode: 0o600 })
+        await run('pg_restore', ['--no-owner', '--no-privileges', '--file', script, copyFile], server, undefined)
         // One transaction: the old data goes only if the copy is in its place.
         const commands = ['--command', dropSchemasSql(server.schema), '--file', script]
         const options = [
@@ -95,11 +100,11 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
           '--set=ON_ERROR_STOP=1',
           '--output=/dev/null',
         ]
-        await run('psql', [...options, ...commands], server, signal)
+        await run('psql', [...options, ...commands], server, undefined)
       } finally {
         await rm(script, { force: true })
       }
-      return { aside: undefined }
+      return { aside: undefined, notes: [] }
     },
 
     async appliedMigrations() {

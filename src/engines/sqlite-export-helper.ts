@@ -3,12 +3,11 @@
 // Guarantees: the helper only works where its snapshot is the main thread's (no commit came between), and neither of
 // the two holds more than a window of bytes.
 
-import { extname } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads'
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from 'node:worker_threads'
 import Database from 'better-sqlite3'
 import type { DataModel } from '../data-model.ts'
 import { BootkeeperError, type ErrorCode } from '../errors.ts'
+import { startThread } from '../thread.ts'
 import type { Page } from './sqlite-pages.ts'
 import type { Slice, SqliteReader } from './sqlite-reader.ts'
 
@@ -118,7 +117,7 @@ function startHelper({ databasePath, model }: { databasePath: string; model: Dat
   const state = new Int32Array(shared)
   const { port1: port, port2 } = new MessageChannel()
   const task: HelperTask = { databasePath, model, slices, shared, port: port2 }
-  const worker = new Worker(workerFile(), { workerData: task, transferList: [port2], ...workerOptions() })
+  const worker = startThread('./sqlite-export-worker', import.meta.url, { workerData: task, transferList: [port2] })
   worker.unref()
   worker.on('error', () => Atomics.store(state, signals.permission, permissions.refused))
 
@@ -179,15 +178,4 @@ function dataVersion(witness: Database.Database): unknown {
 function waitForMessage(state: Int32Array, seen: number): void {
   if (Atomics.wait(state, signals.messages, seen, patienceMs) === 'timed-out')
     throw new BootkeeperError('EXPORT_FAILED', `The second reader gave nothing for ${patienceMs / 1000} seconds.`)
-}
-
-/** The file beside this one, as source or as built. */
-function workerFile(): URL {
-  return new URL(`./sqlite-export-worker${extname(fileURLToPath(import.meta.url))}`, import.meta.url)
-}
-
-function workerOptions(): { execArgv?: string[] } {
-  const isSource = import.meta.url.endsWith('.ts')
-  const hasLoader = process.execArgv.some((argument) => argument.includes('tsx'))
-  return isSource && !hasLoader ? { execArgv: ['--import', 'tsx'] } : {}
 }

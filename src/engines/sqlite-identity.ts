@@ -7,7 +7,8 @@ import type { Field, Relation } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
 import { fieldOf, type Reference, serialKey } from './import-mapping.ts'
 import { quoted } from './sqlite-rows.ts'
-import type { Stage, StagedModel } from './sqlite-stage.ts'
+import type { Stage } from './sqlite-stage.ts'
+import type { StagedModel } from './sqlite-staged-rows.ts'
 
 /** Must be defined on the connection: text without case, Unicode form and outer spaces. */
 export const looseFunction = 'bookkeeper_loose'
@@ -123,7 +124,7 @@ export class Identity {
     this.narrowColumns.set(model, fields)
   }
 
-  private hasPairs(model: StagedModel): boolean {
+  hasPairs(model: StagedModel): boolean {
     return this.exists(`SELECT 1 FROM ${this.pairs(model)}`)
   }
 

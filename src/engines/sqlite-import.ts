@@ -8,16 +8,21 @@ import { statSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import type { Model } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
+import { NotStraight } from './bulk-rows.ts'
 import { requireColumns } from './engine-export.ts'
 import type { ImportOptions, ImportReport, ModelCounts, StagedImport } from './engine-import.ts'
-import { mapSource, type SourceMap } from './import-mapping.ts'
+import { type Mapping, mapSource } from './import-mapping.ts'
 import { newId } from './new-id.ts'
+import { SqliteBulk } from './sqlite-bulk.ts'
 import { type CellForm, sqliteCells } from './sqlite-cells.ts'
 import { Identity, looseFunction } from './sqlite-identity.ts'
+import { requireCounts, tableOfModel, violations } from './sqlite-import-checks.ts'
 import { idFunction, Merge } from './sqlite-merge.ts'
 import { findInDatabase, settleMissing } from './sqlite-missing.ts'
+import { mostExamples, named, RowNames } from './sqlite-names.ts'
 import { quoted } from './sqlite-rows.ts'
-import { Stage, type StagedModel } from './sqlite-stage.ts'
+import { Stage } from './sqlite-stage.ts'
+import type { StagedModel } from './sqlite-staged-rows.ts'
 import { countRows, readTables, type SqliteTableInfo } from './sqlite-tables.ts'
 
 export interface SqliteImportOptions extends ImportOptions {
@@ -26,7 +31,7 @@ export interface SqliteImportOptions extends ImportOptions {
 }
 
 // Larger ones are slower: what is sorted should fit into the processor's cache.
-const cacheKilobytes = 8_000
+const cacheKilobytes = 4_000
 
 /** Throws IMPORT_INVALID, IMPORT_OTHER_APP, and what reading the file throws. `mayWrite` is for `apply`. */
 export async function stageImport(options: SqliteImportOptions, mayWrite: boolean) {
@@ -36,18 +41,29 @@ export async function stageImport(options: SqliteImportOptions, mayWrite: boolea
     // The usual of a WAL database is to trust the system with the last commits.
     database.pragma('synchronous = full')
     prepareForImport(database, options.now)
-    const run = repeatable(database, await stageFile(database, options), options)
     const file = fileOf(databasePath)
+    let way = (await stageBulk(database, options)) ?? (await stageGeneral(database, options))
     // From then on nobody can replace the file; a boot may have done so while the rows were read.
     const requireSameFile = () => {
       if (fileOf(databasePath) === file) return
       throw new BootkeeperError('DATABASE_BUSY', `${databasePath} was replaced while the file was read.`)
     }
     return {
-      plan: () => run(false),
-      apply: () => run(true, requireSameFile),
+      /** Whether the tables take the rows as they stand: see sqlite-bulk.ts. */
+      isBulk: way.isBulk,
+      plan: () => run(database, way, options, false),
+      async apply() {
+        try {
+          return run(database, way, options, true, requireSameFile)
+        } catch (error) {
+          if (!(error instanceof NotStraight)) throw error
+          // Rows have come into the tables since: they are to be told from those of the file.
+          way = await stageGeneral(database, options)
+          return run(database, way, options, true, requireSameFile)
+        }
+      },
       close: () => void database.close(),
-    } satisfies StagedImport
+    } satisfies StagedImport & { isBulk: boolean }
   } catch (error) {
     database.close()
     throw error
@@ -58,32 +74,10 @@ export function prepareForImport(database: Database.Database, now: Date): void {
   database.pragma('temp_store = file')
   database.pragma(`cache_size = -${cacheKilobytes}`)
   database.pragma(`temp.cache_size = -${cacheKilobytes}`)
+  // A second thread sorts while an index is built.
+  database.pragma('threads = 1')
   database.pragma('foreign_keys = off')
   defineFunctions(database, now)
-}
-
-export type StagedFile = Awaited<ReturnType<typeof stageFile>>
-
-/**
- * Plans, or with `apply` does it, as often as it is called: a plan is rolled back with all that it wrote beside the
- * rows, so that what follows looks at the database anew. `onceLocked` runs when nobody else can write any more.
- */
-export function repeatable(database: Database.Database, staged: StagedFile, options: ImportOptions) {
-  const { models } = staged.stage
-  const leftOut = models.filter(({ hasLeftOut }) => hasLeftOut)
-  return (apply: boolean, onceLocked?: () => void): ImportReport => {
-    for (const model of models) model.hasLeftOut = leftOut.includes(model)
-    database.exec(apply ? 'BEGIN IMMEDIATE' : 'BEGIN')
-    try {
-      onceLocked?.()
-      const report = planAndApply(database, staged, options, apply)
-      database.exec(apply ? 'COMMIT' : 'ROLLBACK')
-      return report
-    } catch (error) {
-      if (database.inTransaction) database.exec('ROLLBACK')
-      throw error
-    }
-  }
 }
 
 function fileOf(path: string): string {
@@ -99,11 +93,80 @@ function defineFunctions(database: Database.Database, now: Date): void {
   database.function(idFunction, (kind, _line) => (kind === 'uuid' ? randomUUID() : newId(String(kind), now)))
 }
 
-export async function stageFile(
+/** How the rows of a file become those of the database; they have been read. Inside a transaction. */
+export interface Way {
+  isBulk: boolean
+  tables: Map<string, SqliteTableInfo>
+  /** The models of the schema that the file has. */
+  inFile: Set<Model>
+  /** Without the models that the file does not have. Throws NotStraight where only the general way is left. */
+  prepare(): { report: ImportReport; writes: { mapping: Mapping; run: () => void }[] }
+}
+
+/** Undefined where the straight way does not lead there: the general one does, or says what is wrong. */
+async function stageBulk(database: Database.Database, options: SqliteImportOptions): Promise<Way | undefined> {
+  const { map, tables, tableOf } = open(database, options)
+  database.exec('BEGIN')
+  try {
+    const bulk = await SqliteBulk.stage(database, map, tableOf, options)
+    database.exec('COMMIT')
+    return {
+      isBulk: true,
+      tables,
+      inFile: new Set(map.mappings.map(({ target }) => target)),
+      prepare() {
+        bulk.requireRoom()
+        const report = { models: bulk.counts(), emptied: [], skipped: [], ...differences(bulk) }
+        return { report, writes: bulk.writes }
+      },
+    }
+  } catch {
+    // Whatever it was: the general way meets it too, and knows its place in the file.
+    database.exec('ROLLBACK')
+    return undefined
+  }
+}
+
+/** `settle` may leave rows out, before anything is compared. */
+export async function stageGeneral(
   database: Database.Database,
-  { model, source, onProgress }: ImportOptions,
+  options: ImportOptions,
   form: CellForm = sqliteCells,
-) {
+  settle: (stage: Stage) => Promise<void> = async () => undefined,
+): Promise<Way> {
+  const { map, tables, tableOf } = open(database, options)
+  const { source, onProgress } = options
+  // Only the temporary tables are written to: no lock is held on the database while the file is read.
+  database.exec('BEGIN')
+  const stage = new Stage(database, source.header, map, tableOf, form)
+  for await (const batch of source.batches()) {
+    for (const row of batch) stage.add(row)
+    onProgress?.(batch.length)
+  }
+  stage.resolve()
+  database.exec('COMMIT')
+  await settle(stage)
+  const inFile = stage.models.filter(({ mapping }) => Object.hasOwn(source.header.models, mapping.name))
+  const leftOut = stage.models.filter(({ hasLeftOut }) => hasLeftOut)
+  return {
+    isBulk: false,
+    tables,
+    inFile: new Set(inFile.map(({ mapping }) => mapping.target)),
+    prepare() {
+      for (const model of stage.models) model.hasLeftOut = leftOut.includes(model)
+      const { merge, identity, emptied } = meet(stage, options, (model) => inFile.includes(model))
+      const names = new RowNames(database, options.model.models, stage.models)
+      const models = inFile.map((model) => withExamples(merge, identity, names, model))
+      const skipped = inFile.flatMap(({ mapping, name, hasLeftOut }) =>
+        hasLeftOut ? skippedOf(stage, mapping.name, name) : [],
+      )
+      const report = { models, emptied, skipped, ...differences(stage) }
+      return { report, writes: inFile.map((model) => ({ mapping: model.mapping, run: () => merge.apply(model) })) }
+    },
+  }
+}
+
+function open(database: Database.Database, { model, source }: ImportOptions) {
   const tables = readTables(database)
   const map = mapSource(model, source.header)
   if (map.mappings.every(({ source: { fields } }) => fields.length === 0))
@@ -111,7 +174,7 @@ export async function stageFile(
       'IMPORT_OTHER_APP',
       `The file has ${listOf(Object.keys(source.header.models))}; the schema has none of them.`,
     )
-  const tableOf = (target: Model): SqliteTableInfo => {
+  const tableOf = ({ target }: Mapping): SqliteTableInfo => {
     const table = tables.get(target.table)
     try {
       requireColumns(
@@ -126,52 +189,63 @@ export async function stageFile(
     }
     return table as SqliteTableInfo
   }
-  // Only the temporary tables are written to: no lock is held on the database while the file is read.
-  database.exec('BEGIN')
-  const stage = new Stage(database, source.header, map, ({ target }) => tableOf(target), form)
-  for await (const batch of source.batches()) {
-    for (const row of batch) stage.add(row)
-    onProgress?.(batch.length)
-  }
-  stage.resolve()
-  database.exec('COMMIT')
-  return { stage, map, tables }
+  return { tables, map, tableOf }
 }
 
-function planAndApply(
-  database: Database.Database,
-  { stage, map, tables }: StagedFile,
-  options: ImportOptions,
-  apply: boolean,
-): ImportReport {
-  const { mode, strict } = options
-  const isInFile = (model: StagedModel) => Object.hasOwn(options.source.header.models, model.mapping.name)
+/** Settles which row of the file is which of the database, and which cannot be imported. */
+function meet(stage: Stage, options: ImportOptions, isInFile: (model: StagedModel) => boolean) {
+  const { mode, source, keepExisting } = options
   findInDatabase(stage, (model) => mode === 'merge' || !isInFile(model))
   const emptied = settleMissing(stage)
   // A file that says only a part of each row changes rows in place, and they keep their ids.
-  const isMerge = mode === 'merge' || Object.values(options.source.header.models).some(({ isPartial }) => isPartial)
+  const isMerge = mode === 'merge' || Object.values(source.header.models).some(({ isPartial }) => isPartial)
   const identity = new Identity(
     stage,
     ({ mapping: { target } }) => (isMerge ? 'all' : target.protectedField ? 'protected' : 'none'),
-    isMerge
-      ? ({ mapping: { target } }, { name }) => options.keepExisting || target.primaryKey.includes(name)
-      : undefined,
+    isMerge ? ({ mapping: { target } }, { name }) => keepExisting || target.primaryKey.includes(name) : undefined,
   )
   identity.findAll()
   const merge = new Merge(stage, identity, options)
   merge.leaveOutIncomplete()
   emptied.push(...settleMissing(stage))
-  const others = mode === 'replace' ? otherTables(database, stage, options) : []
-  const models = [...stage.models.filter(isInFile).map((model) => merge.counts(model)), ...others]
-  const report = { models, emptied, ...differences(stage, map) }
-  if (strict && report.skipped.length > 0) throw incomplete(report)
+  return { merge, identity, emptied }
+}
+
+/**
+ * Plans, or with `apply` does it, as often as it is called: a plan is rolled back with all that it wrote beside the
+ * rows, so that what follows looks at the database anew. `onceLocked` runs when nobody else can write any more.
+ */
+export function run(
+  database: Database.Database,
+  way: Way,
+  options: ImportOptions,
+  apply: boolean,
+  onceLocked?: () => void,
+): ImportReport {
+  database.exec(apply ? 'BEGIN IMMEDIATE' : 'BEGIN')
+  try {
+    onceLocked?.()
+    const report = planAndApply(database, way, options, apply)
+    database.exec(apply ? 'COMMIT' : 'ROLLBACK')
+    return report
+  } catch (error) {
+    if (database.inTransaction) database.exec('ROLLBACK')
+    throw error
+  }
+}
+
+function planAndApply(database: Database.Database, way: Way, options: ImportOptions, apply: boolean): ImportReport {
+  const { report, writes } = way.prepare()
+  if (options.strict && report.skipped.length > 0) throw incomplete(report)
+  const others = options.mode === 'replace' ? otherTables(database, way.inFile, options) : []
+  report.models.push(...others)
   if (!apply) return report
 
-  const before = violations(database, tables)
-  merge.emptyOthers(others.map(({ model }) => tableOfModel(options, model)))
-  for (const model of stage.models) if (isInFile(model)) write(() => merge.apply(model), model)
+  const before = violations(database, way.tables)
+  for (const { model } of others) database.exec(`DELETE FROM main.${quoted(tableOfModel(options, model))}`)
+  for (const { mapping, run } of writes) write(run, mapping)
   requireCounts(database, report.models, options)
-  const after = violations(database, tables)
+  const after = violations(database, way.tables)
   if (after.count > before.count)
     throw new BootkeeperError(
       'IMPORT_CONFLICT',
@@ -180,37 +254,37 @@ function planAndApply(
   return report
 }
 
+function withExamples(merge: Merge, identity: Identity, names: RowNames, model: StagedModel): ModelCounts {
+  const counts = merge.counts(model)
+  const { created, ...others } = merge.firstOf(model, counts)
+  const live = (rid: number) => names.live(model.mapping.target, `WHERE l.${identity.rowid(model)} = ?`, [rid])
+  return named(counts, {
+    created: created.map((line) => names.staged(model, line)).filter((name) => name !== undefined),
+    updated: others.updated.flatMap(live),
+    removed: others.removed.flatMap(live),
+    kept: others.kept.flatMap(live),
+  })
+}
+
 /**
  * With `replace`: models that the file does not have. Their rows belong to what was, above all those of sessions: another
  * user may have that id now. A file that speaks of a part of the data only, as older formats do, leaves the rest alone.
  */
-function otherTables(database: Database.Database, stage: Stage, { model, source }: ImportOptions): ModelCounts[] {
-  const inFile = new Set(
-    stage.models
-      .filter(({ mapping }) => Object.hasOwn(source.header.models, mapping.name))
-      .map((each) => each.mapping.target),
-  )
+function otherTables(database: Database.Database, inFile: Set<Model>, { model, source }: ImportOptions): ModelCounts[] {
+  const names = new RowNames(database, model.models)
+
   const isPart = Object.values(source.header.models).some(({ isPartial }) => isPartial)
   return model.models
     .filter((each) => !inFile.has(each) && !each.protectedField && (each.isTransient || !isPart))
-    .map((each) => ({
-      model: each.name,
-      rows: 0,
-      created: 0,
-      updated: 0,
-      unchanged: 0,
-      skipped: 0,
-      removed: countRows(database, each.table) ?? 0,
-      kept: 0,
-    }))
-    .filter(({ removed }) => removed > 0)
+    .flatMap((each) => {
+      const none = { rows: 0, created: 0, updated: 0, unchanged: 0, skipped: 0, kept: 0 }
+      const removed = countRows(database, each.table) ?? 0
+      if (removed === 0) return []
+      return named({ model: each.name, ...none, removed }, { removed: names.live(each, `LIMIT ${mostExamples}`) })
+    })
 }
 
-function tableOfModel({ model }: ImportOptions, name: string): string {
-  return model.models.find((each) => each.name === name)?.table ?? name
-}
-
-function write(run: () => void, { mapping: { target } }: StagedModel): void {
+function write(run: () => void, { target }: Mapping): void {
   try {
     run()
   } catch (error) {
@@ -222,85 +296,20 @@ function write(run: () => void, { mapping: { target } }: StagedModel): void {
   }
 }
 
-function requireCounts(database: Database.Database, counts: ModelCounts[], options: ImportOptions): void {
-  for (const { model, created, updated, unchanged, kept } of counts) {
-    const table = tableOfModel(options, options.source.header.models[model] ? targetName(options, model) : model)
-    const wanted = created + updated + unchanged + kept
-    const found = database
-      .prepare(`SELECT count(*) FROM main.${quoted(table)}`)
-      .pluck()
-      .get() as number
-    if (found !== wanted)
-      throw new BootkeeperError(
-        'INTERNAL',
-        `${model} has ${found} rows after the import, not ${wanted}. Nothing was kept.`,
-      )
-  }
-}
-
-/** A model that was renamed since is found by its table. */
-function targetName({ model, source }: ImportOptions, name: string): string {
-  const { table } = source.header.models[name] ?? {}
-  return (
-    (model.models.find((each) => each.name === name) ?? model.models.find((each) => each.table === table))?.name ?? name
-  )
-}
-
-/**
- * Values of foreign keys that no row answers. Each distinct value is looked up once, in the order of its index: many
- * times faster than `PRAGMA foreign_key_check`, which asks for every row.
- */
-function violations(
-  database: Database.Database,
-  tables: Map<string, SqliteTableInfo>,
-): { count: number; example: string } {
-  let count = 0
-  let example = ''
-  for (const name of tables.keys())
-    for (const { table, from, to } of foreignKeys(database, name, tables)) {
-      const isSet = from.map((column) => `${quoted(column)} IS NOT NULL`).join(' AND ')
-      const on = from.map((column, part) => `p.${quoted(to[part] as string)} = d.${quoted(column)}`).join(' AND ')
-      const found = database
-        .prepare(`SELECT count(*) FROM (SELECT DISTINCT ${from.map(quoted).join(', ')} FROM main.${quoted(name)} WHERE ${isSet}) AS d
-          WHERE NOT EXISTS (SELECT 1 FROM main.${quoted(table)} AS p WHERE ${on})`)
-        .pluck()
-        .get() as number
-      count += found
-      if (found > 0) example ||= `${name} (${from.join(', ')})`
-    }
-  return { count, example }
-}
-
-function foreignKeys(database: Database.Database, name: string, tables: Map<string, SqliteTableInfo>) {
-  const rows = database
-    .prepare('SELECT id, "table", "from", "to" FROM pragma_foreign_key_list(?) ORDER BY id, seq')
-    .all(name) as { id: number; table: string; from: string; to: string | null }[]
-  const keys = new Map<number, { table: string; from: string[]; to: string[] }>()
-  for (const { id, table, from, to } of rows) {
-    const key = keys.get(id) ?? { table, from: [], to: [] }
-    key.to.push(to ?? tables.get(table)?.primaryKey[key.from.length] ?? 'rowid')
-    key.from.push(from)
-    keys.set(id, key)
-  }
-  // A foreign key to a table that is not there is the schema's affair.
-  return [...keys.values()].filter(({ table }) => tables.has(table))
-}
-
-function differences(stage: Stage, map: SourceMap): Omit<ImportReport, 'models' | 'emptied'> {
-  const skipped: ImportReport['skipped'] = []
+function differences(read: {
+  models: Iterable<{ mapping: Mapping; rows: number; lost: Iterable<[string, number]> }>
+  unknown: [string, number][]
+}): Pick<ImportReport, 'notInSchema' | 'notInFile'> {
   const notInSchema: ImportReport['notInSchema'] = []
   const notInFile: ImportReport['notInFile'] = []
-  for (const [model, rows] of stage.unknown) notInSchema.push({ model, rows })
-  for (const { name, rows, mapping, lost, hasLeftOut } of stage.models) {
+  for (const [model, rows] of read.unknown) notInSchema.push({ model, rows })
+  for (const { rows, mapping, lost } of read.models) {
     if (mapping.source.fields.length === 0) continue
-    if (hasLeftOut) skipped.push(...skippedOf(stage, mapping.name, name))
     for (const [field, count] of lost) notInSchema.push({ model: mapping.name, field, rows: count })
     const fields = mapping.missing.filter((field) => !field.isAutoincrement).map((field) => field.name)
     if (fields.length > 0 && rows > 0 && !mapping.source.isPartial) notInFile.push({ model: mapping.name, fields })
   }
-  for (const name of map.unknown)
-    if (!stage.unknown.some(([known]) => known === name)) notInSchema.push({ model: name, rows: 0 })
-  return { skipped, notInSchema, notInFile }
+  return { notInSchema, notInFile }
 }
 
 function skippedOf(stage: Stage, model: string, table: string): ImportReport['skipped'] {

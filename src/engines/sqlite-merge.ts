@@ -5,19 +5,22 @@
 import type { Field } from '../data-model.ts'
 import type { ImportOptions, ModelCounts } from './engine-import.ts'
 import { fieldOf, serialKey } from './import-mapping.ts'
+import { bulkRows, raiseSequence, suspend } from './sqlite-bulk-load.ts'
 import { type Identity, Values } from './sqlite-identity.ts'
+import { mostExamples } from './sqlite-names.ts'
 import { quoted, text } from './sqlite-rows.ts'
-import type { Stage, StagedModel } from './sqlite-stage.ts'
+import type { Stage } from './sqlite-stage.ts'
+import type { StagedModel } from './sqlite-staged-rows.ts'
 
 export type MergeOptions = Pick<ImportOptions, 'mode' | 'keepExisting' | 'now'>
-
-// Below it, indexes are kept while rows come in.
-const bulkRows = 5_000
 
 /** Functions that the connection must define: a new id of that kind for each row. */
 export const idFunction = 'bookkeeper_id'
 
 export class Merge {
+  /** Models of which some row says something else than the database. */
+  private readonly changed = new Set<StagedModel>()
+
   constructor(
     private readonly stage: Stage,
     private readonly identity: Identity,
@@ -31,6 +34,11 @@ export class Merge {
 
   private get database() {
     return this.stage.database
+  }
+
+  /** As SQL. */
+  private get now(): string {
+    return text(this.options.now.toISOString().replace('Z', '+00:00'))
   }
 
   /** Leaves out rows that lack what the schema requires and gives no default for. */
@@ -80,7 +88,32 @@ export class Merge {
     }
   }
 
-  /** Rows of models that the file does not have, which `replace` empties as well. */
+  /** The first rows of each kind that was counted: lines of the file, and row ids of the database. */
+  firstOf(model: StagedModel, { created, updated, removed, kept }: ModelCounts) {
+    const { identity } = this
+    const pairs = identity.pairs(model)
+    const live = `l.${identity.rowid(model)}`
+    const first = (count: number, sql: string) =>
+      count === 0 ? [] : (this.database.prepare(`${sql} LIMIT ${mostExamples}`).pluck().all() as number[])
+    const unpaired = `SELECT ${live} FROM ${identity.live(model)} AS l WHERE NOT EXISTS (SELECT 1 FROM ${pairs} AS m
+      JOIN ${model.name} AS s ON s.line = m.line WHERE m.rid = ${live} AND s.x IS NULL)`
+    const isKept = this.options.mode === 'merge' ? 'true' : (this.keptCondition(model) ?? 'false')
+    return {
+      created: first(
+        created,
+        `SELECT s.line FROM ${model.name} AS s WHERE s.x IS NULL AND s.line > 0
+          AND NOT EXISTS (SELECT 1 FROM ${pairs} AS m WHERE m.line = s.line) ORDER BY s.line`,
+      ),
+      updated: first(
+        updated,
+        `SELECT m.rid FROM ${this.changedLines(model)} AS u JOIN ${pairs} AS m ON m.line = u.line ORDER BY u.line`,
+      ),
+      removed: first(removed, `${unpaired} AND NOT (${isKept}) ORDER BY ${live}`),
+      kept: first(kept, `${unpaired} AND (${isKept}) ORDER BY ${live}`),
+    }
+  }
+
+  /** With `replace`: protected rows that are not in the file stay. */
   private keptRows(model: StagedModel): number {
     const condition = this.keptCondition(model)
     if (!condition) return 0
@@ -90,11 +123,10 @@ export class Merge {
       .get() as number
   }
 
-  /** With `replace`: protected rows that are not in the file. */
   private keptCondition(model: StagedModel): string | undefined {
     const { target } = model.mapping
     if (!target.protectedField) return undefined
-    return `l.${quoted(fieldOf(target, target.protectedField).column)} AND l.${this.identity.rowid(model)} NOT IN
+    return `l.${quoted(fieldOf(target, target.protectedField).column)} IS TRUE AND l.${this.identity.rowid(model)} NOT IN
       (SELECT m.rid FROM ${this.identity.pairs(model)} m JOIN ${model.name} s ON s.line = m.line WHERE s.x IS NULL)`
   }
 
@@ -107,15 +139,17 @@ export class Merge {
     return `temp.u${model.mapping.index}`
   }
 
-  /** Columns that an update sets, with their new values. */
-  private settable(model: StagedModel, values: Values): { column: string; value: string }[] {
+  /** Columns that an update sets, with their new values. `changedAt` is for rows that are known to change. */
+  private settable(model: StagedModel, values: Values, changedAt?: string): { column: string; value: string }[] {
     const { target, source } = model.mapping
     const fields = target.fields.flatMap((field) => {
-      const value = target.primaryKey.includes(field.name) ? undefined : values.of(field)
+      if (target.primaryKey.includes(field.name)) return []
+      const value = values.of(field)
       const column = quoted(field.column)
-      if (!value) return []
+      const open = field.isUpdatedAt ? changedAt : undefined
+      if (!value) return open ? [{ column, value: open }] : []
       const given = this.withoutStandIn(model, values, field, value)
-      return [{ column, value: source.isPartial ? `coalesce(${given}, l.${column})` : given }]
+      return [{ column, value: source.isPartial ? `coalesce(${given}, ${open ?? `l.${column}`})` : given }]
     })
     const hidden = [...model.hiddenColumns].map(([column, staged]) => ({
       column: quoted(column),
@@ -138,40 +172,26 @@ export class Merge {
     const values = new Values(identity, model, 's')
     const differs = this.settable(model, values).map(({ column, value }) => `l.${column} IS NOT ${value}`)
     if (differs.length === 0) return 0
-    return this.database
+    const { changes } = this.database
       .prepare(`INSERT INTO ${this.changedLines(model)} SELECT s.line FROM ${values.from}
         JOIN ${identity.pairs(model)} AS m ON m.line = s.line
         JOIN ${identity.live(model)} AS l ON l.${identity.rowid(model)} = m.rid
         WHERE s.x IS NULL AND (${differs.join(' OR ')})`)
-      .run().changes
-  }
-
-  /** The models that `replace` empties without giving them rows: those that the file does not have. */
-  emptyOthers(tables: string[]): void {
-    for (const table of tables) this.database.exec(`DELETE FROM main.${quoted(table)}`)
+      .run()
+    if (changes > 0) this.changed.add(model)
+    return changes
   }
 
   apply(model: StagedModel): void {
-    const restore = this.suspend(model)
+    const { rows, mapping } = model
+    // Where most of the table is new, indexes are built at the end.
+    const isBulk = rows > bulkRows && (this.options.mode === 'replace' || !this.identity.hasRows(model))
+    const restore = suspend(this.database, mapping.target.table, isBulk)
     if (this.options.mode === 'replace') this.remove(model)
     if (!this.isAnew(model)) this.update(model)
     this.insert(model)
-    this.raiseSequence(model)
+    if (this.options.mode === 'replace') raiseSequence(this.database, mapping)
     restore()
-  }
-
-  /** Ids that the file's database gave out and took back are not given to other rows, if it is that database's heir. */
-  private raiseSequence({ mapping: { source, target } }: StagedModel): void {
-    const has = this.database.prepare("SELECT 1 FROM main.sqlite_master WHERE name = 'sqlite_sequence'").get()
-    if (source.sequence === undefined || this.options.mode !== 'replace' || !has) return
-    const { changes } = this.database
-      .prepare('UPDATE main.sqlite_sequence SET seq = max(seq, ?) WHERE name = ?')
-      .run(source.sequence, target.table)
-    const isSerial = serialKey(target)?.isAutoincrement
-    if (changes === 0 && isSerial)
-      this.database
-        .prepare('INSERT INTO main.sqlite_sequence (name, seq) VALUES (?, ?)')
-        .run(target.table, source.sequence)
   }
 
   private remove(model: StagedModel): void {
@@ -189,13 +209,10 @@ export class Merge {
   }
 
   private update(model: StagedModel): void {
+    if (!this.changed.has(model)) return
     const lines = this.changedLines(model)
-    const exists = this.database
-      .prepare('SELECT 1 FROM temp.sqlite_master WHERE name = ?')
-      .get(lines.replace('temp.', ''))
-    if (!exists || !this.database.prepare(`SELECT 1 FROM ${lines} LIMIT 1`).get()) return
     const values = new Values(this.identity, model, 's')
-    const columns = this.settable(model, values)
+    const columns = this.settable(model, values, this.now)
     const rowid = this.identity.rowid(model)
     const live = this.identity.live(model)
     this.database.exec(`UPDATE ${live} SET ${columns.map(({ column }, at) => `${column} = v.v${at}`).join(', ')}
@@ -232,36 +249,16 @@ export class Merge {
       sources.push(`s.${staged}`)
     }
     const isNew =
-      this.isAnew(model) || !this.hasPairs(model)
+      this.isAnew(model) || !this.identity.hasPairs(model)
         ? ''
         : `AND s.line NOT IN (SELECT line FROM ${this.identity.pairs(model)})`
     this.database.exec(`INSERT INTO ${this.identity.live(model)} (${columns.join(', ')})
       SELECT ${sources.join(', ')} FROM ${values.from} WHERE s.x IS NULL AND s.line > 0 ${isNew} ORDER BY s.line`)
   }
 
-  private hasPairs(model: StagedModel): boolean {
-    return this.database.prepare(`SELECT 1 FROM ${this.identity.pairs(model)} LIMIT 1`).get() !== undefined
-  }
-
-  /** Takes triggers away, and indexes where most of the table is new: building them at the end is faster. Gives the way back. */
-  private suspend(model: StagedModel): () => void {
-    const { table } = model.mapping.target
-    const isBulk = model.rows > bulkRows && (this.options.mode === 'replace' || !this.identity.hasRows(model))
-    const parts = this.database
-      .prepare(
-        `SELECT type, name, sql FROM main.sqlite_master WHERE tbl_name = ? AND sql IS NOT NULL AND type IN ('trigger', 'index')`,
-      )
-      .all(table) as { type: 'trigger' | 'index'; name: string; sql: string }[]
-    const taken = parts.filter(({ type }) => type === 'trigger' || isBulk)
-    for (const { type, name } of taken) this.database.exec(`DROP ${type} main.${quoted(name)}`)
-    return () => {
-      for (const { sql } of taken) this.database.exec(sql)
-    }
-  }
-
   /** What a new row gets where the file has no value, as SQL. */
   private defaultOf(field: Field): string | undefined {
-    const now = text(this.options.now.toISOString().replace('Z', '+00:00'))
+    const { now } = this
     if (field.isUpdatedAt) return now
     const value = field.default
     if (value === undefined || value === null || Array.isArray(value)) return undefined

@@ -6,7 +6,8 @@ import type { Field } from '../data-model.ts'
 import { fieldOf, type Mapping } from './import-mapping.ts'
 import type { Cell, CellForm } from './sqlite-cells.ts'
 import { quoted } from './sqlite-rows.ts'
-import type { Stage, StagedModel } from './sqlite-stage.ts'
+import type { Stage } from './sqlite-stage.ts'
+import type { StagedModel } from './sqlite-staged-rows.ts'
 
 /** Adds a row with a negative line for each row of the database that the file names. */
 export function findInDatabase(stage: Stage, mayLookInto: (model: StagedModel) => boolean): void {

@@ -19,6 +19,7 @@ import { basename, dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { BootkeeperError } from '../errors.ts'
 import { partialPath } from '../files.ts'
+import { countRows } from './sqlite-tables.ts'
 
 let held: { database: Database.Database; wal: string; walHeader: string } | undefined
 
@@ -88,7 +89,30 @@ export function check({ path }: { path: string }): string[] {
   }
 }
 
-/** The same on the live database, which others may have open. */
+/** Rows per table, without SQLite's own tables and Prisma's. A table that cannot be read is left out. */
+export function countTables({ path }: { path: string }): Record<string, number> {
+  const database = new Database(path, { fileMustExist: true })
+  try {
+    database.pragma('locking_mode = EXCLUSIVE')
+    database.pragma('query_only = ON')
+    const tables = database
+      .prepare(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> '_prisma_migrations' ORDER BY name",
+      )
+      .pluck()
+      .all() as string[]
+    return Object.fromEntries(
+      tables.flatMap((table) => {
+        const rows = countRows(database, table)
+        return rows === null ? [] : [[table, rows]]
+      }),
+    )
+  } finally {
+    database.close()
+  }
+}
+
+/** quick_check on the live database, which others may have open. */
 export function checkLive({ path, busyMs }: { path: string; busyMs: number }): string[] {
   let database: Database.Database | undefined
   try {
@@ -122,7 +146,8 @@ export function runScript({ path, sql }: { path: string; sql: string }): void {
  * Puts a finished database in the place of the live one.
  * 1. Takes the live one's exclusive lock: nobody else has it open. 2. Compares its signature with `source` (where
  * given): nobody wrote to it. 3. Empties its -wal into it, so that the old log cannot be taken for the new file's.
- * 4. Gives the new file the owner and mode of the old one, links the old one aside where asked, renames, fsyncs.
+ * 4. Gives the new file the owner and mode of the old one, links the old one aside where asked, renames, fsyncs. What is
+ * aside is for its owner alone.
  * The lock is not released: the parent kills this process, because closing would delete a -wal that by then may be the
  * new file's. If any step fails the live database stays; a kill leaves the old one or the new one.
  */
@@ -155,11 +180,26 @@ export function swapIn(args: {
   if (damaged) for (const ending of ['-wal', '-journal', '-shm']) setAside(live + ending, aside + ending)
   renameSync(finished, live)
   fsyncPath(dirname(live))
+  // Only now: until the rename it was the live one as well.
+  if (linked) chmodSync(linked, 0o600)
   if (aside && linked !== aside) {
     renameSync(linked!, aside)
     fsyncPath(dirname(aside))
   }
   return { aside }
+}
+
+/** Every table, index, trigger and view with its SQL; '' where there is no database. */
+export function structureOf({ path, busyMs }: { path: string; busyMs: number }): string {
+  // A -wal alone is the rest of a database that was deleted.
+  if (!statSync(path, { throwIfNoEntry: false })?.size) return ''
+  const database = openLive(path, busyMs)
+  try {
+    const rows = database.prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name').raw().all()
+    return JSON.stringify(rows)
+  } finally {
+    database.close()
+  }
 }
 
 /** Inode, size and times of the database and its log: any write by anybody changes one of them. */
@@ -248,8 +288,10 @@ function changedMeanwhile(live: string): BootkeeperError {
 
 function setAside(file: string, aside: string | undefined): void {
   if (!existsSync(file)) return
-  if (aside) renameSync(file, aside)
-  else rmSync(file)
+  if (aside) {
+    renameSync(file, aside)
+    chmodSync(aside, 0o600)
+  } else rmSync(file)
 }
 
 /** The 32 bytes that change whenever SQLite starts its log over; '' for no log. */

@@ -11,9 +11,10 @@ import { copyData, fsyncFile, partialPath, sha256OfFile } from '../files.ts'
 import type { Engine, Loss, Rehearsal, VerifiedCopy } from './engine.ts'
 import type { compare } from './sqlite-compare.ts'
 import type * as operations from './sqlite-operations.ts'
-import { signatureOf } from './sqlite-operations.ts'
+import { signatureOf, structureOf } from './sqlite-operations.ts'
+import type { validate } from './sqlite-validate.ts'
 
-type Operations = typeof operations & { compare: typeof compare }
+type Operations = typeof operations & { compare: typeof compare; validate: typeof validate }
 
 /** The file that a `file:` address names, as Prisma reads it: relative to the working directory, no percent signs decoded. */
 export function sqlitePath(url: string): string {
@@ -54,17 +55,7 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
     },
 
     async structure() {
-      if (signatureOf(path) === 'none') return ''
-      const database = new Database(path, { readonly: true, fileMustExist: true, timeout: busyMs })
-      try {
-        const rows = database
-          .prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name')
-          .raw()
-          .all()
-        return JSON.stringify(rows)
-      } finally {
-        database.close()
-      }
+      return structureOf({ path, busyMs })
     },
 
     async copy(partial, signal) {
@@ -89,17 +80,19 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
       return rehearsal(scratch, before, source, signal)
     },
 
-    async putBack(copyFile, why, signal) {
+    async putBack(copyFile, why, expected) {
       const finished = partialPath(path)
       try {
-        await copyData(copyFile, finished, signal)
-        const problems = await work().call('check', { path: finished }, signal)
+        await copyData(copyFile, finished)
+        const { problems, notes } = await work().call('validate', { path: finished, ...expected })
         if (problems.length > 0) throw new BootkeeperError('BACKUP_DAMAGED', `${copyFile} is damaged: ${problems[0]}.`)
         await fsyncFile(finished)
         const aside = `${path}.${why}-${new Date().toISOString().replace(/[:.]/g, '-')}`
-        return await work().call('swapIn', { live: path, finished, source: undefined, aside, busyMs })
+        const swapped = await work().call('swapIn', { live: path, finished, source: undefined, aside, busyMs })
+        return { ...swapped, notes }
       } catch (error) {
-        await rm(finished, { force: true })
+        await stopWork()
+        await removeDatabase(finished)
         throw error
       } finally {
         await stopWork()
@@ -142,11 +135,12 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
       sha256OfFile(partial, signal),
       keepWal ? undefined : fsyncFile(partial),
     ])
+    const counts = problems.length === 0 ? await work().call('countTables', { path: partial }, signal) : {}
     // With a log folded in, the file is another one than was read.
     if (read !== undefined && !keepWal && read !== sha256)
       problems.push('the copy does not read back as it was written')
     const { size } = await stat(partial)
-    return { source, settled, sizeBytes: size, sha256, check: 'read back, quick_check ok', problems }
+    return { source, settled, sizeBytes: size, sha256, counts, check: 'read back, quick_check ok', problems }
   }
 
   function rehearsal(scratch: string, before: string | undefined, source: string, signal?: AbortSignal): Rehearsal {

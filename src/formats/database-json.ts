@@ -2,23 +2,13 @@
 // Guarantees: what synchronised other services is counted by its name, never taken for entries.
 
 import type { z } from 'zod'
+import { Findings } from './findings.ts'
 import { defineFormat } from './format.ts'
 import { decodeLibrary, type LibraryUser } from './library.ts'
-import {
-  accountShape,
-  byUsername,
-  Findings,
-  isListName,
-  isObject,
-  leaveUnknown,
-  looksLikeAccount,
-  looksLikeLists,
-  members,
-  profileShape,
-  readAccount,
-  readProfile,
-  root,
-} from './library-entry.ts'
+import { leaveUnknown, readAccount, readProfile } from './library-entry.ts'
+import { isListName, looksLikeAccount, looksLikeLists } from './library-recognition.ts'
+import { accountShape, byUsername, isObject, members, profileShape } from './library-shape.ts'
+import { root } from './place.ts'
 
 const schema = byUsername(members({ ...profileShape, ...accountShape }), isMark)
 

@@ -6,9 +6,11 @@ import type { z } from 'zod'
 import { BootkeeperError } from '../errors.ts'
 import { databaseJson } from './database-json.ts'
 import type { Certainty, DecodeContext, Decoded, Format } from './format.ts'
-import { cut, isObject, type Path, quoted, showPath } from './library-entry.ts'
+import { isObject } from './library-shape.ts'
 import { multiUser } from './multi-user.ts'
 import { payload } from './payload.ts'
+import { type Path, showPath } from './place.ts'
+import { cut, quoted } from './quote.ts'
 import { allUsers, singleUser } from './single-user.ts'
 
 export const knownFormats: Format[] = [multiUser, singleUser, allUsers, payload, databaseJson]

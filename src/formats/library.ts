@@ -2,8 +2,10 @@
 // Guarantees: every entry arrives, once for each user and media; what was joined, settled or could not be kept as it
 // was is said in the notes; nothing is invented, so a member without a value is left out.
 
+import type { Findings } from './findings.ts'
 import type { DecodeContext, Decoded, JsonRow, SourceModel, SourceRow, TitleQuery } from './format.ts'
-import { type Findings, isTmdbId, quoted, settingNames } from './library-entry.ts'
+import { isTmdbId, settingNames } from './library-shape.ts'
+import { quoted } from './quote.ts'
 
 export type Status = 'WATCHED' | 'WATCHLIST' | 'BLOCKED'
 export type MediaType = 'movie' | 'tv'
@@ -287,12 +289,21 @@ const precedence: Status[] = ['BLOCKED', 'WATCHED', 'WATCHLIST']
 
 /** One row for each media: the strongest list counts, and the time of another only where it has none. */
 function settle({ username }: LibraryUser, marks: Map<Media, Mark>, findings: Findings): JsonRow[] {
+  noteUntyped(username, [...marks.keys()], findings)
   return [...marks].map(([media, mark]) => {
     const lists = precedence.filter((status) => mark.has(status))
     if (lists.length > 1) findings.note('severalLists', `${nameOf(media)} of ${quoted(username)}`)
     const addedAt = lists.map((status) => mark.get(status)).find((time) => time !== undefined)
     return given({ user: username, media: media.tmdbId ?? { '#': media.id }, status: lists[0], addedAt })
   })
+}
+
+/** A title to block may be meant for the film or the series of that name: it wins over neither, and the user may wonder. */
+function noteUntyped(username: string, media: Media[], findings: Findings): void {
+  const typed = new Set(media.flatMap(({ mediaType, title }) => (mediaType && title ? comparable(title) : [])))
+  for (const each of media)
+    if (!each.mediaType && each.tmdbId === undefined && typed.has(comparable(each.title ?? '')))
+      findings.note('untypedToo', `${nameOf(each)} of ${quoted(username)}`)
 }
 
 /** As the file has them, before an entry in several lists was settled. */

@@ -2,26 +2,14 @@
 // what it has, not by its version alone. docs/reference/import-formats.md shows it.
 
 import { z } from 'zod'
+import { Findings } from './findings.ts'
 import { defineFormat } from './format.ts'
 import { decodeLibrary } from './library.ts'
-import {
-  accountShape,
-  Findings,
-  hasKnownNames,
-  headShape,
-  isObject,
-  leaveUnknown,
-  members,
-  profileShape,
-  quoted,
-  readAccount,
-  readHead,
-  readProfile,
-  readSettings,
-  root,
-  settingShape,
-  username,
-} from './library-entry.ts'
+import { leaveUnknown, readAccount, readHead, readProfile, readSettings } from './library-entry.ts'
+import { hasKnownNames } from './library-recognition.ts'
+import { accountShape, headShape, isObject, members, profileShape, settingShape, username } from './library-shape.ts'
+import { root } from './place.ts'
+import { quoted } from './quote.ts'
 
 const schema = members({
   ...headShape,

@@ -3,21 +3,13 @@
 
 import type { z } from 'zod'
 import { BootkeeperError } from '../errors.ts'
+import { Findings } from './findings.ts'
 import { defineFormat } from './format.ts'
 import { decodeLibrary } from './library.ts'
-import {
-  accountShape,
-  Findings,
-  headShape,
-  isListName,
-  isObject,
-  looksLikeAccount,
-  looksLikeLists,
-  members,
-  readAccount,
-  readHead,
-  root,
-} from './library-entry.ts'
+import { readAccount, readHead } from './library-entry.ts'
+import { isListName, looksLikeAccount, looksLikeLists } from './library-recognition.ts'
+import { accountShape, headShape, isObject, members } from './library-shape.ts'
+import { root } from './place.ts'
 
 const schema = members({ ...headShape, ...accountShape })
 

@@ -2,30 +2,22 @@
 // beside the lists. Guarantees: a file that names its user is never taken for one that does not.
 
 import type { z } from 'zod'
+import { Findings } from './findings.ts'
 import { defineFormat, type JsonRow } from './format.ts'
 import { decodeLibrary, type LibraryUser } from './library.ts'
+import { type Head, leaveUnknown, readAccount, readHead, readProfile, readSettings } from './library-entry.ts'
+import { hasKnownNames, looksLikeAccount, looksLikeLists } from './library-recognition.ts'
 import {
   accountWithSettingsShape,
   byUsername,
-  Findings,
-  type Head,
-  hasKnownNames,
   headShape,
   isObject,
-  leaveUnknown,
-  looksLikeAccount,
-  looksLikeLists,
   members,
-  type Place,
   profileShape,
-  quoted,
-  readAccount,
-  readHead,
-  readProfile,
-  readSettings,
-  root,
   username,
-} from './library-entry.ts'
+} from './library-shape.ts'
+import { type Place, root } from './place.ts'
+import { quoted } from './quote.ts'
 
 const exportShape = { ...headShape, ...profileShape, ...accountWithSettingsShape }
 const oneSchema = members({ username, ...exportShape })

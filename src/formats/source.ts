@@ -1,17 +1,16 @@
 // Opens a file of any known format for the import: decompresses it, recognises it by its content, and gives its rows.
-// Guarantees: the current format is read in constant memory; anything else is read whole, up to a limit; what is not
+// Guarantees: an export of any size is read in constant memory; anything else whole, up to a limit; what is not
 // recognised, damaged or wrong is an error with a code, its place, and nothing done.
 
 import { isUtf8 } from 'node:buffer'
-import { detectCompression, readDecompressed } from '../compression.ts'
+import { readDecompressed } from '../compression.ts'
 import { BootkeeperError } from '../errors.ts'
-import type { JsonRow, Source, SourceHeader, SourceRow } from '../import-source.ts'
-import { formatName, formatVersion, looksLikeExport } from './bootkeeper-document.ts'
-import { type ExportHeader, exportHeaderSchema } from './bootkeeper-header.ts'
-import { readExportRows } from './bootkeeper-reader.ts'
+import type { Source, SourceHeader, SourceRow } from '../import-source.ts'
+import { formatName, looksLikeExport } from './bootkeeper-document.ts'
+import { currentFormat, openLines } from './bootkeeper-source.ts'
 import type { DecodeContext, Format } from './format.ts'
-import { decodeValue, knownFormats, recogniseFormat } from './known.ts'
 import { lineOfPath, lineOfSyntaxError } from './locate.ts'
+import { quoted } from './quote.ts'
 
 export interface OpenSourceOptions extends DecodeContext {
   /** The app's own formats, asked before the known ones. */
@@ -21,16 +20,41 @@ export interface OpenSourceOptions extends DecodeContext {
 /** Of a file that has to be read whole. An older export of ten thousand titles has 5 MB. */
 const mostWholeBytes = 64 * 1024 * 1024
 
+/** Throws USAGE for a user's name where the file says itself whose it is, and what it takes to read the file. */
 export async function openSource(path: string, options: OpenSourceOptions): Promise<Source> {
-  const compression = await detectCompression(path)
-  const pieces = readDecompressed(path, compression)
+  const read = () => readDecompressed(path)
+  const pieces = read()
   const first = await pieces.next()
   if (first.done) throw new BootkeeperError('FORMAT_UNKNOWN', `${path} is empty.`)
   const all = prepend(first.value, pieces)
   const beginning = first.value.toString('latin1', 0, 200)
-  if (looksLikeExport(beginning)) requireVersion(path, /^"version": (.{1,20}),$/m.exec(beginning)?.[1])
-  if (looksLikeExport(beginning)) return await openLines(path, all)
-  return await openWhole(path, all, options)
+  const source = looksLikeExport(beginning)
+    ? await openLines(path, beginning, all)
+    : await openWhole(path, all, read, options)
+  if (options.userName !== undefined) await requireUser(path, source, options.userName)
+  return source
+}
+
+/** Loading them takes longer than reading a small export. */
+async function olderFormats() {
+  return await import('./known.ts')
+}
+
+/** To read all as that user's, or that user's alone, would be a guess. An app's own format does as it likes. */
+async function requireUser(path: string, { header, users = [] }: Source, userName: string): Promise<void> {
+  const { knownFormats } = await olderFormats()
+  const names = users.map(({ name }) => name)
+  const isOwn = !knownFormats.some(({ name }) => name === header.format) && header.format !== currentFormat
+  if (isOwn || (names.length === 1 && names[0] === userName)) return
+  const says = names.length > 0 ? `says itself whose it is: ${shortList(names)}` : 'is not of one user'
+  throw new BootkeeperError('USAGE', `${path} ${says}. --user NAME is for a file that names none.`, {
+    next: 'Run the same without --user.',
+  })
+}
+
+function shortList(names: string[]): string {
+  const shown = names.slice(0, 3).map(quoted).join(', ')
+  return names.length > 3 ? `${shown} and ${names.length - 3} more` : shown
 }
 
 async function* prepend(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
@@ -43,57 +67,19 @@ async function* prepend(first: Buffer, rest: AsyncGenerator<Buffer>): AsyncGener
   }
 }
 
-async function openLines(path: string, pieces: AsyncGenerator<Buffer>): Promise<Source> {
-  let header: ExportHeader | undefined
-  const rows = readExportRows(path, pieces, (read) => {
-    header = parseHeader(path, read)
-  })
-  const first = await rows.next()
-  if (!header) throw new BootkeeperError('EXPORT_DAMAGED', `${path} has no header.`)
-  async function* batches() {
-    if (!first.done) yield first.value
-    yield* rows
-  }
-  return { header: describe(header, true), batches, leftBehind: leftBehindOf(header), notes: [] }
-}
-
-function parseHeader(path: string, header: unknown): ExportHeader {
-  const { success, data, error } = exportHeaderSchema.safeParse(header)
-  if (success) return data
-  const [issue] = error.issues
-  throw new BootkeeperError(
-    'IMPORT_INVALID',
-    `${path}: line 4, header.${issue?.path.join('.')}: ${issue?.message ?? 'not what it should be'}.`,
-  )
-}
-
-function describe(header: ExportHeader, hasLines: boolean): SourceHeader {
-  const { createdAt, app, engine, fingerprint, models } = header
-  return {
-    format: `${formatName} ${formatVersion}`,
-    title: `Bootkeeper export, version ${formatVersion}`,
-    certainty: 'certain',
-    version: String(formatVersion),
-    createdAt,
-    ...(app === undefined ? {} : { app }),
-    engine,
-    fingerprint,
-    hasLines,
-    models: models as SourceHeader['models'],
-  }
-}
-
-function leftBehindOf({ notExported }: ExportHeader): Source['leftBehind'] {
-  return notExported.tables
-    .filter(({ rows }) => rows !== 0)
-    .map(({ table, rows }) => ({ what: `table ${table}, which the export left out`, count: rows ?? 0 }))
-}
-
-async function openWhole(path: string, pieces: AsyncGenerator<Buffer>, options: OpenSourceOptions): Promise<Source> {
+async function openWhole(
+  path: string,
+  pieces: AsyncGenerator<Buffer>,
+  again: () => AsyncGenerator<Buffer>,
+  options: OpenSourceOptions,
+): Promise<Source> {
   const text = await readWhole(path, pieces)
+  const reformatted = async () => (await import('./bootkeeper-reformatted.ts')).openReformatted(path, again)
+  if (text === undefined) return await reformatted()
   const value = parseJson(path, text)
-  const own = value as { format?: unknown; version?: unknown } | null
-  if (typeof own === 'object' && own?.format === formatName) return openReformatted(path, value as JsonRow)
+  const own = value as { format?: unknown } | null
+  if (typeof own === 'object' && own?.format === formatName) return await reformatted()
+  const { decodeValue, knownFormats, recogniseFormat } = await olderFormats()
   const { format, certainty } = recogniseFormat(value, [...(options.formats ?? []), ...knownFormats])
   const decoded = await decodeValue(value, format, options).catch((error: unknown) => {
     throw withLine(error, text)
@@ -126,18 +112,14 @@ function countsOf(models: SourceHeader['models'], rows: SourceRow[]): Record<str
   return counts
 }
 
-async function readWhole(path: string, pieces: AsyncGenerator<Buffer>): Promise<string> {
+/** Undefined: it is too large. */
+async function readWhole(path: string, pieces: AsyncGenerator<Buffer>): Promise<string | undefined> {
   const parts: Buffer[] = []
   let bytes = 0
   for await (const piece of pieces) {
     parts.push(piece)
     bytes += piece.length
-    if (bytes > mostWholeBytes)
-      throw new BootkeeperError(
-        'FORMAT_UNKNOWN',
-        `${path} has more than ${mostWholeBytes / 1024 / 1024} MB and does not begin as an export of this version does.`,
-        { next: 'A current export that was reformatted must be brought back to one row a line.' },
-      )
+    if (bytes > mostWholeBytes) return undefined
   }
   const all = Buffer.concat(parts)
   if (all.includes(0) && !isUtf8(all.subarray(0, 1000)))
@@ -166,46 +148,4 @@ function withLine(error: unknown, text: string): unknown {
   return line === undefined
     ? error
     : new BootkeeperError(error.code, `line ${line}: ${error.message}`, { cause: error, next: error.next })
-}
-
-/** A current export that lost its lines: someone ran it through a formatter. Its checksum is gone, its counts are not. */
-function openReformatted(path: string, document: JsonRow): Source {
-  requireVersion(path, show(document.version))
-  const header = parseHeader(path, document.header)
-  const data = (document.data ?? {}) as Record<string, unknown>
-  const counts = (document.counts ?? {}) as Record<string, unknown>
-  const models = Object.keys(header.models)
-  for (const name of Object.keys(data))
-    if (!models.includes(name))
-      throw new BootkeeperError('IMPORT_INVALID', `${path}: data.${name} is not described in the header.`)
-  for (const name of models) {
-    const rows = data[name]
-    if (!Array.isArray(rows) || rows.some((row) => typeof row !== 'object' || row === null || Array.isArray(row)))
-      throw new BootkeeperError('IMPORT_INVALID', `${path}: data.${name} is no list of rows.`)
-    if (rows.length !== counts[name])
-      throw new BootkeeperError(
-        'EXPORT_DAMAGED',
-        `${path}: ${name} has ${rows.length} rows, its footer says ${show(counts[name])}.`,
-      )
-  }
-  async function* batches(): AsyncGenerator<SourceRow[]> {
-    for (const model of models) yield (data[model] as JsonRow[]).map((row, index) => ({ model, row, place: index + 1 }))
-  }
-  return {
-    header: { ...describe(header, false), counts: counts as Record<string, number> },
-    batches,
-    leftBehind: leftBehindOf(header),
-    notes: ['The file was reformatted after it was written: its counts are right, its checksum cannot be compared.'],
-  }
-}
-
-function requireVersion(path: string, version: string | undefined): void {
-  if (version === String(formatVersion)) return
-  throw new BootkeeperError('FORMAT_UNKNOWN', `${path} has version ${version ?? 'unknown'} of the export format.`, {
-    next: `This Bootkeeper reads version ${formatVersion}. Take the version of Bootkeeper that made the file, or a newer one.`,
-  })
-}
-
-function show(value: unknown): string {
-  return value === undefined ? 'nothing' : String(JSON.stringify(value)).slice(0, 40)
 }

@@ -79,11 +79,11 @@ export async function sqliteExport({ model, sql }: Schema, rowsSeed: number, mos
   return target
 }
 
-type How = Partial<Pick<ImportOptions, 'mode' | 'keepExisting' | 'strict'> & { apply: boolean }>
+type How = Partial<Pick<ImportOptions, 'mode' | 'keepExisting' | 'strict'> & { apply: boolean; userName: string }>
 
 export async function importInto(url: string, model: DataModel, file: string, how: How = {}): Promise<ImportReport> {
-  const source = await openSource(file, { userName: 'john' })
-  const { apply = true, ...rest } = how
+  const { apply = true, userName, ...rest } = how
+  const source = await openSource(file, userName === undefined ? {} : { userName })
   const options = { mode: 'merge', keepExisting: false, strict: false, ...rest } as const
   const staged = await stagePostgresImport({ url, model, source, busyMs: 5000, now: new Date(0), ...options })
   try {

@@ -1,0 +1,84 @@
+// Which backup to put back when the database is damaged or gone.
+// Guarantees: what is named was read back just now, and the command shown restores it; what a restore or an import
+// replaced is named last, because somebody wanted to be rid of it.
+
+import { command } from './command-hint.ts'
+import type { Config } from './config.ts'
+import type { Engine } from './engines/engine.ts'
+import { asBootkeeperError } from './errors.ts'
+import { copyOf, exportOf, listBackups, type Manifest, rowsOf, verifyFile, whyMade } from './manifest.ts'
+import type { BootState } from './state.ts'
+
+export interface Advice {
+  manifest: Manifest
+  /** One or two sentences: what to run, when the backup was made and why, and what there is that is newer. */
+  text: string
+}
+
+/** undefined: no backup that `fits` reads back. */
+export async function adviseRestore(
+  config: Config,
+  engine: Engine,
+  state: BootState,
+  fits: (manifest: Manifest) => boolean = () => true,
+): Promise<Advice | undefined> {
+  const usable = (await listBackups(config.backupsDir)).filter((each) => restoredFile(each, engine) && fits(each))
+  const newestFirst = usable.reverse().sort((a, b) => lastInUse(b, state) - lastInUse(a, state))
+  const best = await firstGood(
+    config,
+    engine,
+    [0, 1, 2].flatMap((rank) => newestFirst.filter((each) => rankOf(each, state) === rank)),
+  )
+  if (!best) return undefined
+  const newer = newestFirst
+    .slice(0, newestFirst.indexOf(best))
+    .filter((each) => rankOf(each, state) > rankOf(best, state))
+  const other = await firstGood(config, engine, newer)
+  const restore = command('restore', best.stem, '--apply')
+  const madeWhen = `made ${best.createdAt} (${whyMade(best)})`
+  return {
+    manifest: best,
+    text: `Run ${restore} to put back the newest good backup, ${madeWhen}.${other ? ` ${aboutNewer(other, state)}` : ''}`,
+  }
+}
+
+/** Unknown counts as rows: only what is known to be empty may be passed over. */
+export function mayHoldRows(manifest: Manifest): boolean {
+  return rowsOf(manifest) !== 0
+}
+
+/** The first of these that reads back as it was written. */
+async function firstGood(config: Config, engine: Engine, backups: Manifest[]): Promise<Manifest | undefined> {
+  for (const manifest of backups) {
+    try {
+      await verifyFile(config.backupsDir, restoredFile(manifest, engine)!)
+      return manifest
+    } catch (error) {
+      // A backup that root copied here must not hide what happened to the database.
+      if (!['BACKUP_DAMAGED', 'FILE_NOT_READABLE'].includes(asBootkeeperError(error).code)) throw error
+    }
+  }
+  return undefined
+}
+
+/** What `restore` takes of a backup: its copy, or else its export, which goes into SQLite only. */
+function restoredFile(manifest: Manifest, engine: Engine) {
+  if (manifest.engine === engine.kind && copyOf(manifest)) return copyOf(manifest)
+  return engine.kind === 'sqlite' && !copyOf(manifest) ? exportOf(manifest) : undefined
+}
+
+/** A backup that was put back was in use again at that time, whatever is older than that was given up. */
+function lastInUse({ stem, createdAt }: Manifest, { restored }: BootState): number {
+  return Date.parse(restored?.stem === stem ? restored.at : createdAt)
+}
+
+/** 0: a copy of what was in use. 1: an export of it, without what no export holds. 2: what was replaced. */
+function rankOf(manifest: Manifest, { restored }: BootState): number {
+  if (manifest.trigger === 'pre-restore' && restored?.stem !== manifest.stem) return 2
+  return copyOf(manifest) ? 0 : 1
+}
+
+function aboutNewer(manifest: Manifest, state: BootState): string {
+  const but = rankOf(manifest, state) === 2 ? 'what was replaced then' : 'an export alone'
+  return `Newer, but ${but}: ${manifest.stem}, made ${manifest.createdAt} (${whyMade(manifest)}).`
+}
