@@ -147,7 +147,8 @@ async function importOurs(path: string, databasePath: string): Promise<Sample> {
     const child = startChild<typeof operations>('./import-child', base)
     try {
       const how = { mode: 'merge', keepExisting: false, strict: true, mayWrite: true, busyMs: 1000 } as const
-      await child.call('plan', { path, databasePath, model, temporaryDirectory: join(databasePath, '..'), ...how })
+      const into = { engine: 'sqlite', database: databasePath } as const
+      await child.call('plan', { path, into, model, temporaryDirectory: join(databasePath, '..'), ...how })
       await child.call('apply', undefined)
     } finally {
       await child.kill()

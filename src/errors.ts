@@ -175,12 +175,6 @@ export const errorTable = {
     safe: unchanged,
     next: 'Import without --strict to leave these rows out, or correct the file.',
   },
-  NOT_YET: {
-    exitCode: 69,
-    meaning: 'This is not possible with this kind of database yet.',
-    safe: untouched,
-    next: 'docs/decisions.md says what is missing.',
-  },
   USER_NEEDED: {
     exitCode: 64,
     meaning: 'The file does not say whose data it is.',

@@ -5,8 +5,8 @@ import { stat } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { reportProgress, serveOperations } from './child.ts'
 import type { DataModel } from './data-model.ts'
-import type { ImportOptions, ImportReport } from './engines/engine-import.ts'
-import type { StagedImport } from './engines/sqlite-import.ts'
+import type { ImportOptions, ImportReport, StagedImport } from './engines/engine-import.ts'
+import { type ImportTarget, openImport } from './engines/open-import.ts'
 import { BootkeeperError } from './errors.ts'
 import type { Format, ResolveTitle } from './formats/format.ts'
 import { openSource } from './formats/source.ts'
@@ -22,7 +22,7 @@ export interface FileRequest {
 }
 
 export interface ImportCall extends FileRequest {
-  databasePath: string
+  into: ImportTarget
   busyMs: number
   /** For temporary tables, which can be as large as the file. */
   temporaryDirectory: string
@@ -54,11 +54,11 @@ export const operations = {
   async plan(call: ImportCall): Promise<{ file: FileDescription; report: ImportReport }> {
     // Read by SQLite whenever it makes a temporary file, which it unlinks at once: a kill leaves nothing there.
     process.env.SQLITE_TMPDIR = call.temporaryDirectory
-    const { path, model } = call
-    const reader = (await sizeOf(path)) >= worthwhileBytes ? startBulkReader() : undefined
+    const { path, model, into } = call
+    const isWorthwhile = into.engine === 'sqlite' && (await sizeOf(path)) >= worthwhileBytes
+    const reader = isWorthwhile ? startBulkReader() : undefined
     try {
       const source = await open(call)
-      const { stageImport } = await import('./engines/sqlite-import.ts')
       const { header } = source
       const readBulk: ImportOptions['readBulk'] = (columns, onBatch) =>
         (reader as BulkReader).read({ path, header, model, columns }, onBatch)
@@ -68,8 +68,8 @@ export const operations = {
         reportProgress(rows)
       }
       const options = { ...call, source, now: new Date(), onProgress, ...(reader ? { readBulk } : {}) }
-      staged = await stageImport(options, call.mayWrite)
-      return answer(source, staged.plan())
+      staged = await openImport(into, options, call.mayWrite)
+      return answer(source, await staged.plan())
     } finally {
       await reader?.stop()
     }
@@ -79,7 +79,7 @@ export const operations = {
   async apply(): Promise<ImportReport> {
     if (!staged) throw new Error('apply without plan')
     const report = await staged.apply()
-    staged.close()
+    await staged.close()
     return report
   },
 }

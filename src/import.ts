@@ -11,6 +11,7 @@ import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
 import type { ImportReport } from './engines/engine-import.ts'
+import type { ImportTarget } from './engines/open-import.ts'
 import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import { readDataModelCached } from './export.ts'
 import { partialPath } from './files.ts'
@@ -60,17 +61,16 @@ export async function inspectFile(config: Config, path: string, userName?: strin
 /** Says what the import would do; changes nothing. */
 export async function planImport(tools: ImportTools, request: ImportRequest): Promise<ImportPlan> {
   const { config, engine } = tools
-  requireSqlite(engine)
   if ((await presence(engine, request)) === 'present')
     try {
-      return await staged(tools, request, engine.description, false, async (plan) => ({ ...plan, into: 'present' }))
+      return await staged(tools, request, live(engine), false, async (plan) => ({ ...plan, into: 'present' }))
     } catch (error) {
       requireReplaceable(error, request)
     }
   const scratch = partialPath(join(config.stateDir, 'import.db'))
   try {
-    await makeEmptyDatabase(tools.schema, scratch, tools.config)
-    return await staged(tools, request, scratch, false, async (plan) => ({ ...plan, into: 'new' }))
+    const empty = await makeEmpty(tools, scratch)
+    return await staged(tools, request, empty, false, async (plan) => ({ ...plan, into: 'new' }))
   } finally {
     await removeDatabase(scratch)
   }
@@ -79,11 +79,10 @@ export async function planImport(tools: ImportTools, request: ImportRequest): Pr
 /** The caller holds the ops lock. Throws LOCK_HELD where a new database is needed while an app runs on the old one. */
 export async function applyImport(tools: ImportTools, request: ImportRequest): Promise<ImportResult> {
   const { config, engine, origin } = tools
-  requireSqlite(engine)
   if ((await presence(engine, request)) === 'new') return await importIntoNew(tools, request)
   const reason = `before the import of ${request.path}`
   try {
-    return await staged(tools, request, engine.description, true, async ({ file }, apply) => {
+    return await staged(tools, request, live(engine), true, async ({ file }, apply) => {
       // Taken only now: what is wrong with the file has been found.
       const { manifest } = await takeBackup(config, engine, { ...origin, trigger: 'pre-restore', reason })
       const report = await apply().catch((error: unknown) => {
@@ -150,12 +149,11 @@ export async function exportPath(config: Config, fileOrStem: string): Promise<st
 export async function diffFiles(tools: ImportTools, path: string, other: string | undefined): Promise<ImportPlan> {
   const request = { userName: undefined, mode: 'merge' as const, keepExisting: false, strict: false }
   if (other === undefined) return asDifference(await planImport(tools, { ...request, path }))
-  requireSqlite(tools.engine)
   const scratch = partialPath(join(tools.config.stateDir, 'diff.db'))
   try {
-    await makeEmptyDatabase(tools.schema, scratch, tools.config)
-    await staged(tools, { ...request, path }, scratch, true, async (_, apply) => await apply())
-    return await staged(tools, { ...request, path: other }, scratch, false, async (plan) => ({
+    const empty = await makeEmpty(tools, scratch)
+    await staged(tools, { ...request, path }, empty, true, async (_, apply) => await apply())
+    return await staged(tools, { ...request, path: other }, empty, false, async (plan) => ({
       ...asDifference(plan),
       into: 'new',
     }))
@@ -181,8 +179,8 @@ async function importIntoNew(tools: ImportTools, request: ImportRequest): Promis
   // A file that is swapped in is not what a running app has open.
   const lock = await takeLock(config.stateDir, 'an import', { waitMs: 2_000 })
   try {
-    await makeEmptyDatabase(tools.schema, scratch, tools.config)
-    const done = await staged(tools, request, scratch, true, async ({ file }, apply) => ({
+    const empty = await makeEmpty(tools, scratch)
+    const done = await staged(tools, request, empty, true, async ({ file }, apply) => ({
       file,
       report: await apply(),
     }))
@@ -201,7 +199,7 @@ async function importIntoNew(tools: ImportTools, request: ImportRequest): Promis
 async function staged<Result>(
   { config, schema, origin, onProgress }: ImportTools,
   { path, userName, ...how }: ImportRequest,
-  databasePath: string,
+  into: ImportTarget,
   mayWrite: boolean,
   use: (plan: Omit<ImportPlan, 'into'>, apply: () => Promise<ImportReport>) => Promise<Result>,
 ): Promise<Result> {
@@ -211,7 +209,7 @@ async function staged<Result>(
       ...fileRequest(config, path, userName),
       ...how,
       model,
-      databasePath,
+      into,
       mayWrite,
       busyMs: config.busyWaitMs,
       temporaryDirectory: config.stateDir,
@@ -240,8 +238,12 @@ function fileRequest(config: Config, path: string, userName: string | undefined)
   }
 }
 
-/** `new`: no database, or one that cannot be opened. Damage further in is found when it is read or backed up. */
+/**
+ * `new`: no database, or one that cannot be opened. Damage further in is found when it is read or backed up. A server
+ * has no file that could be replaced: there the app makes the tables, by starting once.
+ */
 async function presence(engine: Engine, request: ImportRequest): Promise<'present' | 'new'> {
+  if (!engine.isFile) return 'present'
   try {
     return ['', '[]'].includes(await engine.structure()) ? 'new' : 'present'
   } catch (error) {
@@ -250,11 +252,15 @@ async function presence(engine: Engine, request: ImportRequest): Promise<'presen
   }
 }
 
-function requireSqlite({ kind }: Engine): void {
-  if (kind === 'sqlite') return
-  throw new BootkeeperError('NOT_YET', 'Files can be imported into SQLite databases only, so far.', {
-    next: `On PostgreSQL the dumps of backups can be put back: ${command('restore', 'BACKUP')}`,
-  })
+function live({ kind, description, url }: Engine): ImportTarget {
+  return { engine: kind, database: kind === 'sqlite' ? description : url }
+}
+
+/** A database of the schema without rows. On a server there is no room for one: its types are looked up there. */
+async function makeEmpty({ engine, schema, config }: ImportTools, scratch: string): Promise<ImportTarget> {
+  if (!engine.isFile) return { ...live(engine), scratch }
+  await makeEmptyDatabase(schema, scratch, config)
+  return { engine: engine.kind, database: scratch }
 }
 
 async function removeDatabase(path: string): Promise<void> {

@@ -59,3 +59,12 @@ export interface ImportReport {
   /** Optional references to rows that are nowhere: left empty. */
   emptied: { model: string; field: string; rows: number }[]
 }
+
+/** A file whose rows were read and checked, and lie beside the database. */
+export interface StagedImport {
+  /** What would happen; reads only. Throws IMPORT_INCOMPLETE. */
+  plan(): ImportReport | Promise<ImportReport>
+  /** Does it, in one transaction, as the database is now. Throws IMPORT_CONFLICT, IMPORT_INCOMPLETE, DATABASE_BUSY. */
+  apply(): ImportReport | Promise<ImportReport>
+  close(): void | Promise<void>
+}

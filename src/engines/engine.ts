@@ -4,6 +4,8 @@
 
 export interface Engine {
   readonly kind: 'sqlite' | 'postgresql'
+  /** Whether the database is a file, so that one that is missing or damaged can be made anew and put in its place. */
+  readonly isFile: boolean
   /** For logs and manifests, without credentials. */
   readonly description: string
   /** What Prisma's engine and CLI are given. */

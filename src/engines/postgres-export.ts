@@ -12,11 +12,10 @@ import {
   exportedModels,
   type NotExported,
   refusedValue,
-  requireColumns,
   type WrittenExport,
 } from './engine-export.ts'
 import { findNotFinite, type PostgresTable, postgresRows, quoted } from './postgres-rows.ts'
-import { hasUniqueKey, type PostgresTableInfo, readPostgresTables, tableKey } from './postgres-tables.ts'
+import { type Catalogue, hasUniqueKey, readCatalogue, serialColumn, tableKey } from './postgres-tables.ts'
 import { planRow, type RowPlan } from './row-plan.ts'
 
 export interface PostgresExportOptions extends EngineExportOptions {
@@ -28,7 +27,7 @@ export async function exportPostgres(options: PostgresExportOptions): Promise<Wr
   const client = await connect(options.url)
   try {
     await client.query('BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
-    const catalogue = await readCatalogue(client, options)
+    const catalogue = await readCatalogue(client, options.url, options.model)
     const models = exportedModels(options.model)
     const writer = options.openWriter(options.target)
     try {
@@ -39,6 +38,7 @@ export async function exportPostgres(options: PostgresExportOptions): Promise<Wr
         extraColumns: new Map(
           models.map((model) => [model.name, catalogue.extraColumns(model).map(({ name }) => name)]),
         ),
+        sequences: sequences(catalogue, models),
         notExported: await notExported(client, catalogue, options),
       })
       for (const model of models) {
@@ -74,34 +74,13 @@ async function connect(url: string): Promise<Client> {
   }
 }
 
-interface Catalogue {
-  tables: Map<string, PostgresTableInfo>
-  schemaOf(model: Model): string
-  table(model: Model): PostgresTableInfo
-  extraColumns(model: Model): { name: string; type: string }[]
-}
-
-async function readCatalogue(client: ClientBase, { url, model }: PostgresExportOptions): Promise<Catalogue> {
-  const defaultSchema = new URL(url).searchParams.get('schema') ?? 'public'
-  const schemas = [...new Set([defaultSchema, ...model.models.flatMap(({ schema }) => schema ?? [])])]
-  const tables = await readPostgresTables(client, schemas)
-  const catalogue: Catalogue = {
-    tables,
-    schemaOf: ({ schema }) => schema ?? defaultSchema,
-    table(each) {
-      const table = tables.get(tableKey(catalogue.schemaOf(each), each.table))
-      requireColumns(
-        each,
-        table?.columns.map(({ name }) => name),
-      )
-      return table as PostgresTableInfo
-    },
-    extraColumns(each) {
-      const known = new Set(each.fields.map(({ column }) => column))
-      return catalogue.table(each).columns.filter(({ name, isGenerated }) => !isGenerated && !known.has(name))
-    },
-  }
-  return catalogue
+function sequences(catalogue: Catalogue, models: Model[]): Map<string, number> {
+  return new Map(
+    models.flatMap((model): [string, number][] => {
+      const last = serialColumn(catalogue, model)?.lastNumber
+      return Number.isSafeInteger(last) ? [[model.name, last as number]] : []
+    }),
+  )
 }
 
 async function notExported(

@@ -15,6 +15,7 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
 
   return {
     kind: 'postgresql',
+    isFile: false,
     description: `${server.host}:${server.port}/${server.database}`,
     url: databaseUrl,
     copyExtension: 'dump',

@@ -14,6 +14,16 @@ export class ValueWithoutPlace extends Error {}
 
 export type ToCell = (value: unknown) => Cell
 
+/** How the values of a file become cells: of SQLite itself, or of a database that is mirrored in it. */
+export interface CellForm {
+  /** `sourceType` as the header has it, `verbatim` for the export of an SQLite database. */
+  cellOf(field: Field, sourceType: string, verbatim: boolean): ToCell
+  /** A column that the schema does not know. */
+  hiddenCell(value: unknown): Cell
+  /** Whether a null in a required column becomes the default that the database has for it. */
+  readonly fillsDefaults: boolean
+}
+
 /** `sourceType` as the header has it, `verbatim` for the export of an SQLite database. */
 export function cellOf(field: Field, sourceType: string, verbatim: boolean): ToCell {
   const convert = converterOf(field, sourceType, verbatim)
@@ -36,6 +46,8 @@ export function hiddenCell(value: unknown): Cell {
   if (typeof $sqlite === 'string') return storedValue($sqlite, inner)
   throw new WrongValue(`should be a string, not ${shown(value)}`)
 }
+
+export const sqliteCells: CellForm = { cellOf, hiddenCell, fillsDefaults: false }
 
 function storedValue(type: string, value: unknown): Cell {
   if (type === 'text' && typeof value === 'string') return value
@@ -89,7 +101,7 @@ function enumCell({ enum: type }: Field): ToCell {
 
 const digits = /^-?\d{1,19}$/
 
-function wholeNumber(text: string): number | bigint {
+export function wholeNumber(text: string): number | bigint {
   if (!digits.test(text)) return failed('a whole number', text)
   const small = Number(text)
   if (Number.isSafeInteger(small)) return small
@@ -134,12 +146,12 @@ function time(value: unknown): string {
   return new Date(milliseconds).toISOString().replace('Z', `${finer}+00:00`)
 }
 
-function bytes(text: string): Buffer {
+export function bytes(text: string): Buffer {
   if (text.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(text)) return failed('base64', text)
   return Buffer.from(text, 'base64')
 }
 
-function failed(expected: string, value: unknown): never {
+export function failed(expected: string, value: unknown): never {
   throw new WrongValue(`should be ${expected}, not ${shown(value)}`)
 }
 

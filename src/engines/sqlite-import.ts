@@ -10,10 +10,11 @@ import type { Model } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
 import { NotStraight } from './bulk-rows.ts'
 import { requireColumns } from './engine-export.ts'
-import type { ImportOptions, ImportReport, ModelCounts } from './engine-import.ts'
+import type { ImportOptions, ImportReport, ModelCounts, StagedImport } from './engine-import.ts'
 import { type Mapping, mapSource } from './import-mapping.ts'
 import { newId } from './new-id.ts'
 import { SqliteBulk } from './sqlite-bulk.ts'
+import { type CellForm, sqliteCells } from './sqlite-cells.ts'
 import { Identity, looseFunction } from './sqlite-identity.ts'
 import { requireCounts, tableOfModel, violations } from './sqlite-import-checks.ts'
 import { idFunction, Merge } from './sqlite-merge.ts'
@@ -32,67 +33,51 @@ export interface SqliteImportOptions extends ImportOptions {
 // Larger ones are slower: what is sorted should fit into the processor's cache.
 const cacheKilobytes = 4_000
 
-/** A file whose rows were read and checked, and lie beside the database. */
-export interface StagedImport {
-  /** Whether the tables take the rows as they stand: see sqlite-bulk.ts. */
-  readonly isBulk: boolean
-  /** What would happen; reads only. Throws IMPORT_INCOMPLETE. */
-  plan(): ImportReport
-  /** Does it, in one transaction, as the database is now. Throws IMPORT_CONFLICT, IMPORT_INCOMPLETE, DATABASE_BUSY. */
-  apply(): Promise<ImportReport>
-  close(): void
-}
-
 /** Throws IMPORT_INVALID, IMPORT_OTHER_APP, and what reading the file throws. `mayWrite` is for `apply`. */
-export async function stageImport(options: SqliteImportOptions, mayWrite: boolean): Promise<StagedImport> {
+export async function stageImport(options: SqliteImportOptions, mayWrite: boolean) {
   const { databasePath, busyMs } = options
   const database = new Database(databasePath, { readonly: !mayWrite, fileMustExist: true, timeout: busyMs })
   try {
-    database.pragma('temp_store = file')
-    database.pragma(`cache_size = -${cacheKilobytes}`)
-    database.pragma(`temp.cache_size = -${cacheKilobytes}`)
-    // A second thread sorts while an index is built.
-    database.pragma('threads = 1')
-    database.pragma('foreign_keys = off')
     // The usual of a WAL database is to trust the system with the last commits.
     database.pragma('synchronous = full')
-    defineFunctions(database, options.now)
+    prepareForImport(database, options.now)
     const file = fileOf(databasePath)
     let way = (await stageBulk(database, options)) ?? (await stageGeneral(database, options))
-    const within = (begin: string, end: string, apply: boolean) => {
-      database.exec(begin)
-      try {
-        // From here on nobody can replace the file; a boot may have done so while the rows were read.
-        if (apply && fileOf(databasePath) !== file)
-          throw new BootkeeperError('DATABASE_BUSY', `${databasePath} was replaced while the file was read.`)
-        const report = run(database, way, options, apply)
-        database.exec(end)
-        return report
-      } catch (error) {
-        if (database.inTransaction) database.exec('ROLLBACK')
-        throw error
-      }
+    // From then on nobody can replace the file; a boot may have done so while the rows were read.
+    const requireSameFile = () => {
+      if (fileOf(databasePath) === file) return
+      throw new BootkeeperError('DATABASE_BUSY', `${databasePath} was replaced while the file was read.`)
     }
     return {
+      /** Whether the tables take the rows as they stand: see sqlite-bulk.ts. */
       isBulk: way.isBulk,
-      // Rolled back with all that it wrote beside the rows, so that `apply` looks at the database anew.
-      plan: () => within('BEGIN', 'ROLLBACK', false),
+      plan: () => run(database, way, options, false),
       async apply() {
         try {
-          return within('BEGIN IMMEDIATE', 'COMMIT', true)
+          return run(database, way, options, true, requireSameFile)
         } catch (error) {
           if (!(error instanceof NotStraight)) throw error
           // Rows have come into the tables since: they are to be told from those of the file.
           way = await stageGeneral(database, options)
-          return within('BEGIN IMMEDIATE', 'COMMIT', true)
+          return run(database, way, options, true, requireSameFile)
         }
       },
-      close: () => database.close(),
-    }
+      close: () => void database.close(),
+    } satisfies StagedImport & { isBulk: boolean }
   } catch (error) {
     database.close()
     throw error
   }
+}
+
+export function prepareForImport(database: Database.Database, now: Date): void {
+  database.pragma('temp_store = file')
+  database.pragma(`cache_size = -${cacheKilobytes}`)
+  database.pragma(`temp.cache_size = -${cacheKilobytes}`)
+  // A second thread sorts while an index is built.
+  database.pragma('threads = 1')
+  database.pragma('foreign_keys = off')
+  defineFunctions(database, now)
 }
 
 function fileOf(path: string): string {
@@ -109,7 +94,7 @@ function defineFunctions(database: Database.Database, now: Date): void {
 }
 
 /** How the rows of a file become those of the database; they have been read. Inside a transaction. */
-interface Way {
+export interface Way {
   isBulk: boolean
   tables: Map<string, SqliteTableInfo>
   /** The models of the schema that the file has. */
@@ -142,18 +127,25 @@ async function stageBulk(database: Database.Database, options: SqliteImportOptio
   }
 }
 
-async function stageGeneral(database: Database.Database, options: SqliteImportOptions): Promise<Way> {
+/** `settle` may leave rows out, before anything is compared. */
+export async function stageGeneral(
+  database: Database.Database,
+  options: ImportOptions,
+  form: CellForm = sqliteCells,
+  settle: (stage: Stage) => Promise<void> = async () => undefined,
+): Promise<Way> {
   const { map, tables, tableOf } = open(database, options)
   const { source, onProgress } = options
   // Only the temporary tables are written to: no lock is held on the database while the file is read.
   database.exec('BEGIN')
-  const stage = new Stage(database, source.header, map, tableOf)
+  const stage = new Stage(database, source.header, map, tableOf, form)
   for await (const batch of source.batches()) {
     for (const row of batch) stage.add(row)
     onProgress?.(batch.length)
   }
   stage.resolve()
   database.exec('COMMIT')
+  await settle(stage)
   const inFile = stage.models.filter(({ mapping }) => Object.hasOwn(source.header.models, mapping.name))
   const leftOut = stage.models.filter(({ hasLeftOut }) => hasLeftOut)
   return {
@@ -219,7 +211,30 @@ function meet(stage: Stage, options: ImportOptions, isInFile: (model: StagedMode
   return { merge, identity, emptied }
 }
 
-function run(database: Database.Database, way: Way, options: ImportOptions, apply: boolean): ImportReport {
+/**
+ * Plans, or with `apply` does it, as often as it is called: a plan is rolled back with all that it wrote beside the
+ * rows, so that what follows looks at the database anew. `onceLocked` runs when nobody else can write any more.
+ */
+export function run(
+  database: Database.Database,
+  way: Way,
+  options: ImportOptions,
+  apply: boolean,
+  onceLocked?: () => void,
+): ImportReport {
+  database.exec(apply ? 'BEGIN IMMEDIATE' : 'BEGIN')
+  try {
+    onceLocked?.()
+    const report = planAndApply(database, way, options, apply)
+    database.exec(apply ? 'COMMIT' : 'ROLLBACK')
+    return report
+  } catch (error) {
+    if (database.inTransaction) database.exec('ROLLBACK')
+    throw error
+  }
+}
+
+function planAndApply(database: Database.Database, way: Way, options: ImportOptions, apply: boolean): ImportReport {
   const { report, writes } = way.prepare()
   if (options.strict && report.skipped.length > 0) throw incomplete(report)
   const others = options.mode === 'replace' ? otherTables(database, way.inFile, options) : []

@@ -265,6 +265,7 @@ export class Merge {
     if (typeof value === 'object') {
       const { name } = value as { name?: string }
       if (name === 'now') return now
+      if (name === 'dbgenerated') return this.stage.form.fillsDefaults ? 'NULL' : undefined
       return name === 'uuid' || name === 'cuid' || name === 'ulid' || name === 'nanoid'
         ? `${idFunction}(${text(name)}, s.line)`
         : undefined

@@ -4,7 +4,7 @@
 
 import type { Field } from '../data-model.ts'
 import { fieldOf, type Mapping } from './import-mapping.ts'
-import { type Cell, cellOf } from './sqlite-cells.ts'
+import type { Cell, CellForm } from './sqlite-cells.ts'
 import { quoted } from './sqlite-rows.ts'
 import type { Stage } from './sqlite-stage.ts'
 import type { StagedModel } from './sqlite-staged-rows.ts'
@@ -45,7 +45,7 @@ function lineByRaw(stage: Stage, target: StagedModel, from: Mapping, index: numb
   return stage.database
     .prepare(`SELECT line FROM ${target.name} WHERE ${where} AND line > 0`)
     .pluck()
-    .get(...fields.map((field, part) => plainCell(field, raw[part]))) as number | undefined
+    .get(...fields.map((field, part) => plainCell(stage.form, field, raw[part]))) as number | undefined
 }
 
 function rawOf(value: unknown): unknown[] | undefined {
@@ -54,7 +54,7 @@ function rawOf(value: unknown): unknown[] | undefined {
 }
 
 /** Undefined where the value cannot be one of this field. */
-function plainCell(field: Field, value: unknown): Cell {
+function plainCell({ cellOf }: CellForm, field: Field, value: unknown): Cell {
   try {
     return cellOf(field, field.type, true)(value)
   } catch {
@@ -103,7 +103,7 @@ function liveRow(stage: Stage, model: StagedModel, value: unknown): Record<strin
           fieldOf(target, from).column,
           named[fieldOf(to.mapping.target, relation.to[part]!).column] as Cell,
         ])
-    } else if (field) conditions.push([field.column, plainCell(field, parts[at])])
+    } else if (field) conditions.push([field.column, plainCell(stage.form, field, parts[at])])
     else return undefined
   }
   const where = conditions.map(([column]) => `${quoted(column)} = ?`).join(' AND ')

@@ -11,6 +11,7 @@ import { BootkeeperError } from '../errors.ts'
 import type { SourceHeader, SourceRow } from '../import-source.ts'
 import type { Mapping, SourceMap } from './import-mapping.ts'
 import { Keys, sameKey, whereIs } from './reference-keys.ts'
+import { type CellForm, sqliteCells } from './sqlite-cells.ts'
 import { type StagedModel, StagedRows } from './sqlite-staged-rows.ts'
 import type { SqliteTableInfo } from './sqlite-tables.ts'
 
@@ -24,12 +25,13 @@ export class Stage {
     private readonly header: SourceHeader,
     { mappings, unknown }: SourceMap,
     tableOf: (mapping: Mapping) => SqliteTableInfo,
+    readonly form: CellForm = sqliteCells,
   ) {
     const referred = new Set(mappings.flatMap(({ references }) => references.map(({ to }) => to)))
     const keys = new Map<number, Keys<number>>()
     for (const index of referred) keys.set(index, new Keys())
     const staged = mappings.map(
-      (mapping) => new StagedRows(database, header, mapping, tableOf(mapping), keys.get(mapping.index), keys),
+      (mapping) => new StagedRows(database, header, mapping, tableOf(mapping), keys.get(mapping.index), keys, form),
     )
     this.models = staged.map(({ model }) => model)
     this.byName = new Map(staged.map((each) => [each.model.mapping.name, each]))

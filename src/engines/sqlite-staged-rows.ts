@@ -8,7 +8,7 @@ import { BootkeeperError } from '../errors.ts'
 import type { JsonRow, SourceHeader } from '../import-source.ts'
 import { type Mapping, serialKey } from './import-mapping.ts'
 import { type Keys, keyOfRow, keyText, requireShallow, sameKey, simpleKey, whereIs } from './reference-keys.ts'
-import { type Cell, cellOf, hiddenCell, type ToCell, ValueWithoutPlace, WrongValue } from './sqlite-cells.ts'
+import { type Cell, type CellForm, type ToCell, ValueWithoutPlace, WrongValue } from './sqlite-cells.ts'
 import { RowWriter } from './sqlite-row-writer.ts'
 import { quoted } from './sqlite-rows.ts'
 import type { SqliteTableInfo } from './sqlite-tables.ts'
@@ -62,6 +62,7 @@ export class StagedRows {
     /** Where rows of other models refer to these rows. */
     private readonly keys: Keys<number> | undefined,
     private readonly keysOf: Map<number, Keys<number>>,
+    private readonly form: CellForm,
   ) {
     const { cells, raw, references, source, target, index } = mapping
     const name = `temp.s${index}`
@@ -108,7 +109,7 @@ export class StagedRows {
     const verbatim = header.engine === 'sqlite'
     this.cells = cells.map(({ member, field, source: given }) => ({
       member,
-      toCell: cellOf(field, given?.type ?? field.type, verbatim),
+      toCell: form.cellOf(field, given?.type ?? field.type, verbatim),
       isRequired: field.isRequired,
     }))
     const referring = new Set(references.flatMap(({ rawMembers }) => rawMembers ?? []))
@@ -118,7 +119,7 @@ export class StagedRows {
         : [
             {
               member,
-              toCell: cellOf(field, field.type, verbatim),
+              toCell: form.cellOf(field, field.type, verbatim),
               ...(referring.has(member) ? {} : { field }),
             },
           ],
@@ -252,7 +253,11 @@ export class StagedRows {
       const value = values[part]
       if (value === null || value === undefined) return
       const { field } = raw[at] as { field: Field }
-      this.raw[at] = this.convert({ member, toCell: cellOf(field, field.type, true), isRequired: false }, value, line)
+      this.raw[at] = this.convert(
+        { member, toCell: this.form.cellOf(field, field.type, true), isRequired: false },
+        value,
+        line,
+      )
     })
   }
 
@@ -262,7 +267,7 @@ export class StagedRows {
     const { hiddenColumns, lost } = this.model
     for (const column of hiddenColumns.keys()) {
       try {
-        cells.push(hiddenCell(values[column]))
+        cells.push(this.form.hiddenCell(values[column]))
       } catch (error) {
         throw this.wrong(line, `$columns.${column}`, (error as Error).message)
       }

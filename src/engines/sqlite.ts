@@ -32,6 +32,7 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
 
   return {
     kind: 'sqlite',
+    isFile: true,
     description: path,
     url: `file:${path}`,
     copyExtension: 'db',
