@@ -53,7 +53,7 @@ export function planBulk(
   if (!header.hasLines || mappings.length === 0) throw new NotStraight()
   if (new Set(mappings.map(({ target }) => target)).size < mappings.length) throw new NotStraight()
   return mappings.map((mapping) => {
-    const { source, target, references, missing, index } = mapping
+    const { source, target, references, raw, missing, index } = mapping
     if (source.isPartial || source.fields.length === 0) throw new NotStraight()
     // What the file does not have must be nothing in a new row too.
     if (missing.some((field) => field.isRequired || field.default !== undefined || field.isUpdatedAt))
@@ -63,7 +63,7 @@ export function planBulk(
       .map((field) => column(mapping, header, field))
     const writable = columnsOf(mapping)
     if (columns.some(({ name }) => !writable.includes(name))) throw new NotStraight()
-    if (references.some(({ rawMembers }) => rawMembers)) throw new NotStraight()
+    if (references.some(({ rawMembers }) => rawMembers) || raw.some(({ member }) => member)) throw new NotStraight()
     const known = new Set(target.fields.map((field) => field.column))
     const hidden = (source.columns ?? []).filter((name) => writable.includes(name) && !known.has(name))
     const referring = mappings.flatMap((each) => each.references.filter(({ to }) => to === index))

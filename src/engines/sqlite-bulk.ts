@@ -43,20 +43,29 @@ export class SqliteBulk {
     const plans = planBulk(map, options.source.header, writable)
     const bulk = new SqliteBulk(database, plans, options)
     bulk.requireRoom()
-    const writers = plans.map((plan) => {
-      const table = stagingTable(plan)
-      database.exec(bulk.definitionOf(plan).replace(definition, `CREATE TABLE ${table} (`))
-      return new RowWriter(database, table, columnNames(plan).map(quoted))
-    })
-    const onBatch = ({ model, rows, cells }: BulkBatch) => {
-      store(() => (writers[model] as RowWriter).addAll(cells))
-      options.onProgress?.(rows)
+    const definitions = plans.map((plan) => bulk.definitionOf(plan))
+    // Only the temporary tables are touched from here on: no lock is held on the database while the file is read.
+    database.exec('BEGIN')
+    try {
+      const writers = plans.map((plan, at) => {
+        const table = stagingTable(plan)
+        database.exec(definitions[at]!.replace(definition, `CREATE TABLE ${table} (`))
+        return new RowWriter(database, table, columnNames(plan).map(quoted))
+      })
+      const onBatch = ({ model, rows, cells }: BulkBatch) => {
+        store(() => (writers[model] as RowWriter).addAll(cells))
+        options.onProgress?.(rows)
+      }
+      const columns = Object.fromEntries(plans.map(({ mapping }) => [mapping.name, writable(mapping)]))
+      bulk.end = options.readBulk
+        ? await options.readBulk(columns, onBatch)
+        : await readBulkHere(options.source, plans, map.unknown, onBatch)
+      database.exec('COMMIT')
+      return bulk
+    } catch (error) {
+      database.exec('ROLLBACK')
+      throw error
     }
-    const columns = Object.fromEntries(plans.map(({ mapping }) => [mapping.name, writable(mapping)]))
-    bulk.end = options.readBulk
-      ? await options.readBulk(columns, onBatch)
-      : await readBulkHere(options.source, plans, map.unknown, onBatch)
-    return bulk
   }
 
   /** Throws NotStraight where a table has rows: those of the file would have to be told from them. */

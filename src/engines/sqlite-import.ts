@@ -48,20 +48,24 @@ export async function stageImport(options: SqliteImportOptions, mayWrite: boolea
       if (fileOf(databasePath) === file) return
       throw new BootkeeperError('DATABASE_BUSY', `${databasePath} was replaced while the file was read.`)
     }
+    const settled = async (apply: boolean) => {
+      const attempt = () => run(database, way, options, apply, apply ? requireSameFile : undefined)
+      try {
+        return attempt()
+      } catch (error) {
+        if (!(error instanceof NotStraight)) throw error
+        // Rows have come into the tables since: they are to be told from those of the file.
+        way = await stageGeneral(database, options)
+        return attempt()
+      }
+    }
     return {
       /** Whether the tables take the rows as they stand: see sqlite-bulk.ts. */
-      isBulk: way.isBulk,
-      plan: () => run(database, way, options, false),
-      async apply() {
-        try {
-          return run(database, way, options, true, requireSameFile)
-        } catch (error) {
-          if (!(error instanceof NotStraight)) throw error
-          // Rows have come into the tables since: they are to be told from those of the file.
-          way = await stageGeneral(database, options)
-          return run(database, way, options, true, requireSameFile)
-        }
+      get isBulk() {
+        return way.isBulk
       },
+      plan: () => settled(false),
+      apply: () => settled(true),
       close: () => void database.close(),
     } satisfies StagedImport & { isBulk: boolean }
   } catch (error) {
@@ -106,10 +110,8 @@ export interface Way {
 /** Undefined where the straight way does not lead there: the general one does, or says what is wrong. */
 async function stageBulk(database: Database.Database, options: SqliteImportOptions): Promise<Way | undefined> {
   const { map, tables, tableOf } = open(database, options)
-  database.exec('BEGIN')
   try {
     const bulk = await SqliteBulk.stage(database, map, tableOf, options)
-    database.exec('COMMIT')
     return {
       isBulk: true,
       tables,
@@ -122,7 +124,6 @@ async function stageBulk(database: Database.Database, options: SqliteImportOptio
     }
   } catch {
     // Whatever it was: the general way meets it too, and knows its place in the file.
-    database.exec('ROLLBACK')
     return undefined
   }
 }

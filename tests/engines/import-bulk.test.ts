@@ -8,6 +8,7 @@ import type { DataModel } from '../../src/data-model.ts'
 import { stageImport } from '../../src/engines/sqlite-import.ts'
 import { openSource } from '../../src/formats/source.ts'
 import { startBulkReader } from '../../src/import-bulk.ts'
+import type { Source } from '../../src/import-source.ts'
 import { readDataModel } from '../../src/prisma/data-model.ts'
 import { canonicalHash, databaseOf, exportOf, filled, plainShop, rowsOf, schemaOf, shop } from './import-fixtures.ts'
 
@@ -46,7 +47,7 @@ describe('the straight way', () => {
       const target = databaseOf(sql)
       const staged = await stage(target, model, file, inThread)
       expect(staged.isBulk).toBe(true)
-      const plan = staged.plan()
+      const plan = await staged.plan()
       expect(plan.models.map(({ model, created }) => [model, created])).toEqual([
         ['User', 2],
         ['Order', 2],
@@ -56,6 +57,65 @@ describe('the straight way', () => {
       staged.close()
       expect(canonicalHash(exportOf(model, target))).toBe(canonicalHash(file))
     }
+  })
+
+  test('every type comes through the second thread as it was', async () => {
+    const { model, sql, file } = await filled(
+      `datasource db {
+  provider = "sqlite"
+}
+model All {
+  id     String   @id
+  bytes  Bytes
+  big    BigInt
+  float  Float
+  number Decimal
+  yes    Boolean
+  moment DateTime
+  json   Json
+  kind   Kind
+}
+enum Kind {
+  A @map("a!")
+}`,
+      `INSERT INTO "All" VALUES ('é夜🎬', x'00ff80', 9223372036854775807, 0.1, 1.5, 1, 1700000000123, '{"a":[1,"ü"]}', 'a!'),
+        ('', x'', -9223372036854775808, -0.0, 2, 0, '2024-01-01T00:00:00.000+00:00', 'null', 'a!')`,
+    )
+    const target = databaseOf(sql)
+    const staged = await stage(target, model, file, true)
+    expect(staged.isBulk).toBe(true)
+    await staged.apply()
+    staged.close()
+    expect(canonicalHash(exportOf(model, target))).toBe(canonicalHash(file))
+  })
+
+  test('an app may write while the file is read', async () => {
+    const { model, sql, file } = await filled(plainShop, people)
+    const target = databaseOf(sql)
+    const app = new Database(target, { timeout: 0 })
+    app.pragma('journal_mode = delete')
+    const source = await openSource(file, {})
+    const meanwhile: Source = {
+      ...source,
+      async *batches() {
+        for await (const batch of source.batches()) {
+          app.exec(`INSERT OR IGNORE INTO "User" VALUES (1, 'bob')`)
+          yield batch
+        }
+      },
+    }
+    const how = { mode: 'merge', keepExisting: false, strict: false } as const
+    const staged = await stageImport(
+      { databasePath: target, model, source: meanwhile, busyMs: 0, now: new Date(0), ...how },
+      true,
+    )
+    expect(staged.isBulk).toBe(true)
+    const plan = await staged.plan()
+    expect(staged.isBulk).toBe(false)
+    expect(plan.models[0]).toMatchObject({ created: 1, unchanged: 1 })
+    expect(await staged.apply()).toEqual(plan)
+    staged.close()
+    app.close()
   })
 
   test('is left where a table has a row, also one that came after the file was read', async () => {
@@ -68,7 +128,7 @@ describe('the straight way', () => {
     const target = databaseOf(sql)
     const staged = await stage(target, model, file)
     expect(staged.isBulk).toBe(true)
-    expect(staged.plan().models[0]).toMatchObject({ created: 2, updated: 0 })
+    expect((await staged.plan()).models[0]).toMatchObject({ created: 2, updated: 0 })
     const app = new Database(target)
     app.exec(`INSERT INTO "User" VALUES (1, 'bob')`)
     app.close()

@@ -68,7 +68,7 @@ export async function importInto(
   const options = { mode: 'merge', keepExisting: false, strict: false, ...rest } as const
   const staged = await stageImport({ databasePath, model, source, busyMs: 1000, now: new Date(0), ...options }, apply)
   try {
-    const plan = staged.plan()
+    const plan = await staged.plan()
     if (!apply) return plan
     const report = await staged.apply()
     // Nothing came between.

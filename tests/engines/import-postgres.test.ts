@@ -234,8 +234,7 @@ describePostgres('round trips on PostgreSQL', () => {
         },
         true,
       )
-      staged.plan()
-      staged.apply()
+      await staged.apply()
       staged.close()
       const returned = path('json')
       exportSqlite({
