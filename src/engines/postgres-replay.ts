@@ -28,6 +28,7 @@ export function keepBefore(database: Database.Database, tables: MirrorTable[]): 
 }
 
 export async function replay(client: Client, database: Database.Database, tables: MirrorTable[]): Promise<void> {
+  for (const table of tables) requireDistinct(database, table)
   const changes = tables.map((table) => ({
     table,
     removes: exists(database, goneRows(table, 'SELECT 1')),
@@ -51,6 +52,25 @@ export async function replay(client: Client, database: Database.Database, tables
   for (const table of tables) await raiseSequences(client, database, table)
 }
 
+/** The mirror has no constraints: two rows of one key would be taken for one here. */
+function requireDistinct(database: Database.Database, { model, key }: MirrorTable): void {
+  if (key.length === 0)
+    throw new BootkeeperError('IMPORT_CONFLICT', `No key tells the rows of the table "${model.table}" apart.`, {
+      next: 'Start the app once, so that the database follows the schema, then import.',
+    })
+  const names = key.map(({ name }) => quoted(name)).join(', ')
+  const twice = database
+    .prepare(`SELECT ${names} FROM main.${quoted(model.table)} GROUP BY ${names} HAVING count(*) > 1 LIMIT 1`)
+    .raw()
+    .safeIntegers()
+    .get() as Cell[] | undefined
+  if (twice)
+    throw new BootkeeperError(
+      'IMPORT_CONFLICT',
+      `${model.name} would have two rows with the same ${key.map(({ name }) => name).join(', ')}: ${twice.map(textOf).join(', ')}.`,
+    )
+}
+
 function exists(database: Database.Database, sql: string): boolean {
   return database.prepare(`SELECT EXISTS (${sql})`).pluck().get() === 1
 }
@@ -65,10 +85,6 @@ function newRows(table: MirrorTable, select: string): string {
 
 /** The rows `t` of one side that the other side does not have with the same values. */
 function differing({ model, key, columns }: MirrorTable, select: string, side: string, other: string): string {
-  if (key.length === 0)
-    throw new BootkeeperError('IMPORT_CONFLICT', `No key tells the rows of the table "${model.table}" apart.`, {
-      next: 'Start the app once, so that the database follows the schema, then import.',
-    })
   const name = quoted(model.table)
   const on = key.map((column) => `o.${quoted(column.name)} = t.${quoted(column.name)}`)
   const differs = columns.map((column) => `t.${quoted(column.name)} COLLATE BINARY IS NOT o.${quoted(column.name)}`)

@@ -201,6 +201,19 @@ describePostgres('an import into PostgreSQL', () => {
     expectSame(await exportOf(model, url), file)
   })
 
+  test('two rows that would have the same key are a conflict', async () => {
+    const { model, sql } = await schemaOf(`${head}
+model Row {
+  id String @id
+  no Int    @unique
+}`)
+    const file = await exportOf(model, await databaseOf(sql, `INSERT INTO "Row" VALUES ('a', 1), ('b', 2)`))
+    const url = await databaseOf(sql, `INSERT INTO "Row" VALUES ('b', 1)`)
+    const refusal = { code: 'IMPORT_CONFLICT', message: expect.stringContaining('same id: b') }
+    await expect(importInto(url, model, file)).rejects.toMatchObject(refusal)
+    expect(await query(url, 'SELECT * FROM "Row"')).toEqual([{ id: 'b', no: 1 }])
+  })
+
   test('a table that the schema does not know keeps rows from going', async () => {
     const { model, sql } = await schemaOf(shop)
     const file = await exportOf(model, await databaseOf(sql, ann))
