@@ -2,7 +2,7 @@
 // when the present database is damaged or missing, and with files that are made to harm.
 
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { closeSync, existsSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { gzipSync } from 'node:zlib'
@@ -332,14 +332,28 @@ describe('kill -9', () => {
     many.close()
     const file = await exportFile(source)
     const target = await appWith(`INSERT INTO "User" (name) VALUES ('old 1'), ('old 2')`)
-    const original = readFileSync(target.database)
+    const filled = readFileSync(target.database)
+    const emptied = target.open()
+    emptied.exec('DELETE FROM "User"')
+    emptied.pragma('wal_checkpoint(TRUNCATE)')
+    emptied.close()
+    const empty = readFileSync(target.database)
     for (const ending of ['-wal', '-shm']) expect(existsSync(target.database + ending)).toBe(false)
+    const manifests = () =>
+      existsSync(target.backups)
+        ? readdirSync(target.backups).filter((name) => name.endsWith('.manifest.json')).length
+        : 0
     let applied = 0
+    let whileApplied = 0
     let usual = 1500
+    let usualApply = 200
     for (let count = 0; count < kills; count++) {
-      writeFileSync(target.database, original)
+      // Into empty tables the import goes another way.
+      const users = random() < 0.5 ? 2 : 0
+      writeFileSync(target.database, users > 0 ? filled : empty)
       const begun = Date.now()
       const mode = random() < 0.5 ? 'merge' : 'replace'
+      const before = manifests()
       const child = spawn(
         process.execPath,
         [join(root, 'bin/bootkeeper.js'), 'import', file, '--apply', '--mode', mode],
@@ -350,21 +364,33 @@ describe('kill -9', () => {
         },
       )
       const ended = new Promise((resolve) => child.once('close', resolve))
-      const timer = setTimeout(() => killGroup(child), usual * (0.3 + random() * 0.8))
+      const timers: NodeJS.Timeout[] = []
+      const killAfter = (ms: number) => timers.push(setTimeout(() => killGroup(child), ms))
+      const share = random()
+      let listed = 0
+      // Most kills fall between the backup, after which the rows are written at once, and the end.
+      if (random() < 0.2) killAfter(usual * (0.3 + share * 0.8))
+      timers.push(
+        setInterval(() => {
+          if (listed > 0 || manifests() === before) return
+          listed = Date.now()
+          if (timers.length === 1) killAfter(usualApply * share * 0.7)
+        }, 2),
+      )
       await ended
-      clearTimeout(timer)
-      if (child.signalCode === null) usual = Date.now() - begun
+      for (const timer of timers) clearTimeout(timer)
+      if (child.signalCode === null) {
+        usual = Date.now() - begun
+        usualApply = Date.now() - (listed || Date.now())
+      } else if (listed > 0) whileApplied++
       const database = target.open()
       try {
         expect(database.pragma('integrity_check'), `kill ${count}, seed ${seed}`).toEqual([{ integrity_check: 'ok' }])
         expect(database.pragma('foreign_key_check')).toEqual([])
-        const users = database.prepare('SELECT count(*) FROM "User"').pluck().get()
-        const posts = database.prepare('SELECT count(*) FROM "Post"').pluck().get()
-        const after = mode === 'merge' ? [42, 8000] : [40, 8000]
-        expect([[2, 0], after], `kill ${count}, seed ${seed}, ${mode}: ${users} ${posts}`).toContainEqual([
-          users,
-          posts,
-        ])
+        const found = ['User', 'Post'].map((table) => database.prepare(`SELECT count(*) FROM "${table}"`).pluck().get())
+        const posts = found[1]
+        const after = mode === 'merge' ? [40 + users, 8000] : [40, 8000]
+        expect([[users, 0], after], `kill ${count}, seed ${seed}, ${mode} into ${users}`).toContainEqual(found)
         if (posts !== 0) applied++
         database.pragma('wal_checkpoint(TRUNCATE)')
       } finally {
@@ -376,7 +402,10 @@ describe('kill -9', () => {
         if (backup.trigger === 'pre-restore') await removeBackup(target.backups, backup)
       }
     }
-    process.stdout.write(`seed ${seed}: ${kills} kills of an import, ${applied} of them after it was done\n`)
+    process.stdout.write(
+      `seed ${seed}: ${kills} kills of an import, ${whileApplied} between its backup and its end; ${applied} times it was done\n`,
+    )
+    expect(whileApplied).toBeGreaterThan(kills / 4)
     expect(applied).toBeLessThan(kills)
   }, 3_600_000)
 })
