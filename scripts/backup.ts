@@ -3,13 +3,13 @@
 
 import { join } from 'node:path'
 import { takeBackup } from '../src/backup.ts'
-import { BootkeeperError } from '../src/errors.ts'
 import { exportDatabase, keptLatestNote } from '../src/export.ts'
 import { formatBytes } from '../src/log.ts'
 import { readManifest } from '../src/manifest.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
-import { withOpsLock } from './open-ops.ts'
+import { requireDatabase, withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
+import { withProgress } from './terminal-progress.ts'
 
 const help = `
 Takes a backup now: a verified copy of the database and a JSON export of it. The app may go on running.
@@ -26,14 +26,13 @@ export default async function backup(words: string[]): Promise<number> {
   const parsed = readWords(words, help, { reason: { type: 'string' }, json: { type: 'boolean' } })
   if (!parsed) return 0
   return await withOpsLock('a backup', async ({ config, engine, origin }) => {
-    if ((await engine.signature()) === 'none')
-      throw new BootkeeperError('BACKUP_NOT_FOUND', 'There is no database yet, so there is nothing to back up.', {
-        next: 'Start the app once.',
-      })
+    await requireDatabase(engine, 'back up')
     const why = { ...origin, trigger: 'manual' as const, reason: parsed.values.reason ?? 'asked for' }
     const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
-    const { manifest } = await takeBackup(config, engine, why)
-    const { keptLatest } = await exportDatabase(config, engine, schema, why, manifest.stem)
+    const { manifest } = await withProgress('copying', () => takeBackup(config, engine, why))
+    const { keptLatest } = await withProgress('exporting', (onProgress) =>
+      exportDatabase(config, engine, schema, why, manifest.stem, { onProgress }),
+    )
     const { files } = await readManifest(config.backupsDir, manifest.stem)
     const shown = files.map(({ role, name, sizeBytes, sha256 }) => ({
       role,

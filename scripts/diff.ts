@@ -6,6 +6,7 @@ import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { withOps } from './open-ops.ts'
 import { readWords } from './run-command.ts'
 import { showExamples, showReport } from './show-import.ts'
+import { withProgress } from './terminal-progress.ts'
 
 const help = `
 Compares an export with the database, or two exports: a backup's name, or a file.
@@ -28,9 +29,11 @@ export default async function diff(words: string[]): Promise<number> {
   )
   if (!parsed) return 0
   return await withOps(async (ops) => {
-    const tools = { ...ops, schema: await readSchemaFiles(await findSchema(process.cwd(), ops.config.schemaSetting)) }
+    const schema = await readSchemaFiles(await findSchema(process.cwd(), ops.config.schemaSetting))
     const [first, second] = await Promise.all(parsed.positionals.map((name) => exportPath(ops.config, name)))
-    const plan = await diffFiles(tools, first!, second)
+    const plan = await withProgress('comparing', (onProgress) =>
+      diffFiles({ ...ops, schema, onProgress }, first!, second),
+    )
     const isSame = plan.report.models.every(({ created, updated, removed }) => created + updated + removed === 0)
     if (parsed.values.json) process.stdout.write(`${JSON.stringify({ same: isSame, ...plan })}\n`)
     else {

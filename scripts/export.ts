@@ -8,8 +8,9 @@ import { exportDatabase, keptLatestNote } from '../src/export.ts'
 import { exportToFile } from '../src/export-file.ts'
 import { formatBytes } from '../src/log.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
-import { withOpsLock } from './open-ops.ts'
+import { requireDatabase, withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
+import { withProgress } from './terminal-progress.ts'
 
 const help = `
 Writes the data as JSON, under data/backups and as data/backup_latest.json; or, with a file name or --compress, into a
@@ -32,16 +33,21 @@ export default async function exportData(words: string[]): Promise<number> {
   const to = parsed.positionals[0]
   const compression = compressionAsked(compress, to)
   return await withOpsLock('an export', async ({ config, engine, origin }) => {
+    await requireDatabase(engine, 'export')
     const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
     const why = { ...origin, trigger: 'manual', reason: 'asked for' } as const
     if (to !== undefined || compression !== 'none') {
-      const { path, sizeBytes, sha256 } = await exportToFile(config, engine, schema, why, to, compression)
+      const { path, sizeBytes, sha256 } = await withProgress('exporting', (onProgress) =>
+        exportToFile(config, engine, schema, why, to, compression, onProgress),
+      )
       const files = [{ role: 'export', path, bytes: sizeBytes, sha256 }]
       if (json) process.stdout.write(`${JSON.stringify({ status: 'completed', files })}\n`)
       else process.stdout.write(`✔ ${path}, ${formatBytes(sizeBytes)}, read back\n`)
       return 0
     }
-    const { stem, file, keptLatest } = await exportDatabase(config, engine, schema, why, undefined)
+    const { stem, file, keptLatest } = await withProgress('exporting', (onProgress) =>
+      exportDatabase(config, engine, schema, why, undefined, { onProgress }),
+    )
     const path = join(config.backupsDir, file.name)
     const files = [{ role: file.role, path, bytes: file.sizeBytes, sha256: file.sha256 }]
     if (json) process.stdout.write(`${JSON.stringify({ id: stem, status: 'completed', files })}\n`)

@@ -1,6 +1,7 @@
 // db:import: reads a file of any known format into the database; a dry run unless --apply.
 // Guarantees: a dry run changes nothing; with --apply the database is backed up first, and changed wholly or not at all.
 
+import { basename } from 'node:path'
 import { command } from '../src/command-hint.ts'
 import { readConfig } from '../src/config.ts'
 import { BootkeeperError } from '../src/errors.ts'
@@ -9,7 +10,8 @@ import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
 import { showAside } from './show-aside.ts'
-import { showExamples, showFile, showReport, terminalProgress } from './show-import.ts'
+import { showExamples, showFile, showReport } from './show-import.ts'
+import { withProgress } from './terminal-progress.ts'
 
 const help = `
 Reads a file into the database: an export of Bootkeeper, or an older export that it knows, plain or compressed with
@@ -65,14 +67,10 @@ export async function runImport(
   { apply, json, again }: { apply: boolean; json: boolean; again: string },
 ): Promise<number> {
   return await withOpsLock('an import', async (ops) => {
-    const progress = terminalProgress()
-    const tools = {
-      ...ops,
-      onProgress: progress.onProgress,
-      schema: await readSchemaFiles(await findSchema(process.cwd(), ops.config.schemaSetting)),
-    }
+    const schema = await readSchemaFiles(await findSchema(process.cwd(), ops.config.schemaSetting))
+    const doing = `${apply ? 'importing' : 'reading'} ${basename(request.path)}`
     if (!apply) {
-      const plan = await planImport(tools, request).finally(progress.end)
+      const plan = await withProgress(doing, (onProgress) => planImport({ ...ops, schema, onProgress }, request))
       if (json) process.stdout.write(`${JSON.stringify({ applied: false, ...plan })}\n`)
       else {
         // What is new is the file's; the rows of the database are the user's to check.
@@ -84,7 +82,7 @@ export async function runImport(
       }
       return 0
     }
-    const result = await applyImport(tools, request).finally(progress.end)
+    const result = await withProgress(doing, (onProgress) => applyImport({ ...ops, schema, onProgress }, request))
     if (json) process.stdout.write(`${JSON.stringify({ applied: true, ...result })}\n`)
     else {
       process.stdout.write(

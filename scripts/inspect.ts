@@ -1,10 +1,12 @@
 // db:inspect: says what a file is and what is in it, without a database.
 // Guarantees: the whole file was read and checked; values of it are never shown, only their number.
 
+import { basename } from 'node:path'
 import { readConfig } from '../src/config.ts'
 import { exportPath, inspectFile } from '../src/import.ts'
 import { readWords } from './run-command.ts'
 import { showFile } from './show-import.ts'
+import { withProgress } from './terminal-progress.ts'
 
 const help = `
 Says what a file is: its format, version and date, and how much of what is in it. Reads all of it; changes nothing.
@@ -26,7 +28,10 @@ export default async function inspect(words: string[]): Promise<number> {
   )
   if (!parsed) return 0
   const config = readConfig()
-  const file = await inspectFile(config, await exportPath(config, parsed.positionals[0]!), parsed.values.user)
+  const path = await exportPath(config, parsed.positionals[0]!)
+  const file = await withProgress(`reading ${basename(path)}`, (onProgress) =>
+    inspectFile(config, path, parsed.values.user, onProgress),
+  )
   process.stdout.write(parsed.values.json ? `${JSON.stringify(file)}\n` : showFile(file))
   return 0
 }

@@ -7,6 +7,7 @@ import type { Origin } from '../src/backup.ts'
 import { type Config, readConfig } from '../src/config.ts'
 import type { Engine } from '../src/engines/engine.ts'
 import { openEngine } from '../src/engines/open.ts'
+import { BootkeeperError } from '../src/errors.ts'
 import { takeLock } from '../src/lock.ts'
 import { prismaVersion } from '../src/prisma/fingerprint.ts'
 import { readState } from '../src/state.ts'
@@ -26,6 +27,14 @@ export async function withOpsLock(doing: string, run: (ops: Ops) => Promise<numb
     } finally {
       lock.release()
     }
+  })
+}
+
+/** Throws BACKUP_NOT_FOUND. `doing`: such as "back up". */
+export async function requireDatabase(engine: Engine, doing: string): Promise<void> {
+  if ((await engine.signature()) !== 'none') return
+  throw new BootkeeperError('BACKUP_NOT_FOUND', `There is no database yet, so there is nothing to ${doing}.`, {
+    next: 'Start the app once.',
   })
 }
 

@@ -14,6 +14,7 @@ import { runImport, withApply } from './import.ts'
 import { withOps } from './open-ops.ts'
 import { readWords } from './run-command.ts'
 import { bytesOf, showAside } from './show-aside.ts'
+import { withProgress } from './terminal-progress.ts'
 
 const help = `
 Puts a backup back in the place of the database: its copy, or where it has none its export. Says what it would do;
@@ -45,9 +46,11 @@ export default async function restore(words: string[]): Promise<number> {
   return await withOps(async ({ config, engine, origin }) => {
     const lock = apply ? await takeLock(config.stateDir, 'a restore', { waitMs: 2_000 }) : undefined
     try {
-      const plan = await planRestore(config, engine, name)
+      const plan = await withProgress(`reading ${name}`, () => planRestore(config, engine, name))
       const { stem, createdAt } = plan.manifest
-      const result = apply ? await applyRestore(config, engine, plan, origin) : undefined
+      const result = apply
+        ? await withProgress(`putting ${stem} back`, () => applyRestore(config, engine, plan, origin))
+        : undefined
       const asideBytes = result?.aside === undefined ? {} : { asideBytes: bytesOf(result.aside) }
       if (json) process.stdout.write(`${JSON.stringify({ id: stem, applied: apply, ...result, ...asideBytes })}\n`)
       else if (result) {

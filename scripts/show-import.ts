@@ -112,22 +112,3 @@ export function table(head: string[], rows: string[][]): string {
     .map((line) => `  ${line}`)
     .join('\n')
 }
-
-const patienceMs = 1_000
-const everyMs = 100
-
-/** A line that grows, on a terminal, for work that takes longer than a second. */
-export function terminalProgress(): { onProgress: (rows: number) => void; end: () => void } {
-  const begun = Date.now()
-  let shownAt = 0
-  const clear = () => shownAt > 0 && process.stderr.write('\r\x1b[K')
-  return {
-    onProgress(rows) {
-      const now = Date.now()
-      if (!process.stderr.isTTY || now - begun < patienceMs || now - shownAt < everyMs) return
-      shownAt = now
-      process.stderr.write(`\r\x1b[K… ${formatCount(rows)} rows read`)
-    },
-    end: clear,
-  }
-}

@@ -7,6 +7,7 @@ import { BootkeeperError, type ErrorCode, errorTable } from '../src/errors.ts'
 import { exportPath, inspectFile } from '../src/import.ts'
 import { listBackups, readManifest, verifyFile } from '../src/manifest.ts'
 import { readWords } from './run-command.ts'
+import { withProgress } from './terminal-progress.ts'
 
 const help = `
 Reads backups back and compares every byte with the checksums in their manifests. An export in a file, also a compressed
@@ -41,12 +42,16 @@ export default async function verify(words: string[]): Promise<number> {
   }
   if (name !== undefined && (existsSync(name) || /[/\\]/.test(name))) {
     const path = await exportPath(config, name)
-    await note(path, () => inspectFile(config, path))
+    await note(path, () =>
+      withProgress(`reading ${name}`, (onProgress) => inspectFile(config, path, undefined, onProgress)),
+    )
   } else
     for (const { stem, files } of name ? [await readManifest(backupsDir, name)] : await listBackups(backupsDir))
-      await note(stem, async () => {
-        for (const file of files) await verifyFile(backupsDir, file)
-      })
+      await note(stem, () =>
+        withProgress(`reading ${stem}`, async () => {
+          for (const file of files) await verifyFile(backupsDir, file)
+        }),
+      )
   if (parsed.values.json) process.stdout.write(`${JSON.stringify(results)}\n`)
   else
     for (const { id, ok, problem } of results)

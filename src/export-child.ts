@@ -1,7 +1,7 @@
 // The child process in which an export is written and read back: both are long loops that would block the supervisor.
 // Guarantees: it writes to the temporary path that it is given, fsyncs it, and never renames.
 
-import { serveOperations } from './child.ts'
+import { reportProgress, serveOperations } from './child.ts'
 import type { DataModel } from './data-model.ts'
 import type { ExportHeaderInput } from './engines/engine-export.ts'
 import { openExportWriter, verifyExport } from './formats/bootkeeper.ts'
@@ -25,7 +25,7 @@ export const operations = {
 
   /** Writes the export, then reads it back from the disk. Throws EXPORT_FAILED, EXPORT_DAMAGED, VALUE_NOT_EXPORTABLE. */
   async write({ engine, database, model, header, target }: ExportRequest) {
-    const options = { model, header, target, openWriter: openExportWriter }
+    const options = { model, header, target, openWriter: openExportWriter, onProgress: reportProgress }
     if (engine === 'sqlite') {
       const { exportSqlite } = await import('./engines/sqlite-export.ts')
       await exportSqlite({ ...options, databasePath: database })

@@ -32,6 +32,7 @@ export async function exportToFile(
   origin: Origin,
   to: string | undefined,
   compression: Compression,
+  onProgress?: (rows: number) => void,
 ): Promise<ExportedFile> {
   const stem = await newStem(config.backupsDir)
   const path = resolve(to ?? join(config.dataDir, `${stem.replace('backup_', 'export_')}.json${endingOf(compression)}`))
@@ -41,7 +42,9 @@ export async function exportToFile(
   // Uncompressed, the export is as large as one of a backup: it waits where those are.
   const plain = compression === 'none' ? partial : partialPath(join(config.stateDir, 'export.json'))
   try {
-    const { counts, sizeBytes, fileSha256 } = await writeExport(config, engine, schema, origin, stem, plain)
+    const { counts, sizeBytes, fileSha256 } = await writeExport(config, engine, schema, origin, stem, plain, {
+      ...(onProgress ? { onProgress } : {}),
+    })
     if (compression !== 'none') {
       await writeCompressed(plain, partial, compression)
       await requireSame(partial, compression, fileSha256)

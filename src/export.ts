@@ -26,6 +26,12 @@ import type { StepResult } from './timeline.ts'
 /** Why backup_latest.json is older than the newest export. */
 export const keptLatestNote = 'backup_latest.json keeps the rows it has, because this export has none'
 
+export interface WatchExport {
+  signal?: AbortSignal
+  /** Rows that were written so far. */
+  onProgress?: (rows: number) => void
+}
+
 /** `copy` is the one that this boot made; the export joins its backup. */
 export async function exportIfChanged(
   config: Config,
@@ -50,7 +56,7 @@ export async function exportIfChanged(
     schema,
     origin,
     copy?.isNew ? copy.stem : undefined,
-    signal,
+    { signal },
   )
   state.export = { stem, source }
   await writeState(config.stateDir, state)
@@ -71,13 +77,13 @@ export async function exportDatabase(
   schema: SchemaSet,
   origin: Origin,
   intoStem: string | undefined,
-  signal?: AbortSignal,
+  watch: WatchExport = {},
 ): Promise<{ stem: string; file: BackupFile; keptLatest: boolean }> {
   const stem = intoStem ?? (await newStem(config.backupsDir))
   const name = `${stem}.json`
   const partial = partialPath(join(config.backupsDir, name))
   try {
-    const written = await writeExport(config, engine, schema, origin, stem, partial, signal)
+    const written = await writeExport(config, engine, schema, origin, stem, partial, watch)
     const file: BackupFile = {
       role: 'export',
       name,
@@ -93,7 +99,7 @@ export async function exportDatabase(
     return { stem, file, keptLatest: !(await replaceLatest(config, file)) }
   } catch (error) {
     await rm(partial, { force: true })
-    throw asExportError(error, signal)
+    throw asExportError(error, watch.signal)
   }
 }
 
@@ -105,10 +111,10 @@ export async function writeExport(
   origin: Origin,
   stem: string,
   target: string,
-  signal?: AbortSignal,
+  { signal, onProgress }: WatchExport = {},
 ): Promise<VerifiedExport> {
   const model = await readDataModelCached(config, schema, origin.prisma, signal)
-  const child = startChild<typeof operations>('./export-child', import.meta.url)
+  const child = startChild<typeof operations>('./export-child', import.meta.url, onProgress)
   try {
     const written = await child.call(
       'write',

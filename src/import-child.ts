@@ -46,7 +46,12 @@ export const operations = {
   async inspect(request: FileRequest): Promise<FileDescription> {
     const source = await openOfAnyone(request)
     const counts = Object.fromEntries(Object.keys(source.header.models).map((name) => [name, 0]))
-    for await (const batch of source.batches()) for (const { model } of batch) counts[model] = (counts[model] ?? 0) + 1
+    let rows = 0
+    for await (const batch of source.batches()) {
+      for (const { model } of batch) counts[model] = (counts[model] ?? 0) + 1
+      rows += batch.length
+      reportProgress(rows)
+    }
     return describe(source, counts)
   },
 

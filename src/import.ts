@@ -54,8 +54,13 @@ export interface ImportTools {
 }
 
 /** Reads the file and says what it is. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID. */
-export async function inspectFile(config: Config, path: string, userName?: string): Promise<FileDescription> {
-  return await inChild((child) => child.call('inspect', fileRequest(config, path, userName)))
+export async function inspectFile(
+  config: Config,
+  path: string,
+  userName?: string,
+  onProgress?: (rows: number) => void,
+): Promise<FileDescription> {
+  return await inChild((child) => child.call('inspect', fileRequest(config, path, userName)), onProgress)
 }
 
 /** Says what the import would do; changes nothing. */

@@ -61,18 +61,14 @@ export interface ExportWriter {
 
 export type OpenExportWriter = (target: string) => ExportWriter
 
-export interface ExportProgress {
-  model: string
-  rows: number
-}
-
 export interface EngineExportOptions {
   model: DataModel
   header: ExportHeaderInput
   /** A temporary path, given by the caller, who renames it. */
   target: string
   openWriter: OpenExportWriter
-  onProgress?: (progress: ExportProgress) => void
+  /** Called with the rows that were written so far. */
+  onProgress?: (rows: number) => void
 }
 
 export function exportedModels(model: DataModel): Model[] {

@@ -41,10 +41,12 @@ export async function exportPostgres(options: PostgresExportOptions): Promise<Wr
         sequences: sequences(catalogue, models),
         notExported: await notExported(client, catalogue, options),
       })
+      let written = 0
       for (const model of models) {
         writer.startModel(model.name)
         const rows = await copyModel(client, planRow(model, options.model.models), catalogue, writer)
-        options.onProgress?.({ model: model.name, rows })
+        written += rows
+        options.onProgress?.(written)
       }
       await client.query('COMMIT')
       return writer.finish()

@@ -30,6 +30,7 @@ export function exportSqlite(options: SqliteExportOptions): WrittenExport {
         notExported: notExported(reader, options),
       })
       let position = 0
+      let written = 0
       for (const { name } of models) {
         let rows = 0
         writer.startModel(name)
@@ -38,8 +39,9 @@ export function exportSqlite(options: SqliteExportOptions): WrittenExport {
             writer.rows(page.lines, page.rows)
             rows += page.rows
           }
-          options.onProgress?.({ model: name, rows })
+          options.onProgress?.(written + rows)
         }
+        written += rows
         requireAll(reader, options, name, rows)
       }
       return writer.finish()
