@@ -58,6 +58,12 @@ export default async function exportData(words: string[]): Promise<number> {
 
 function compressionAsked(compress: string | undefined, to: string | undefined): Compression {
   const byName = compressionOfName(to ?? '')
+  const other = /\.(xz|lzma|lz4|br|zip|7z|Z)$/.exec(to ?? '')?.[0]
+  if (other)
+    throw new BootkeeperError(
+      'USAGE',
+      `A name that ends in ${other} would promise what is not in it: .gz, .zst or .bz2.`,
+    )
   if (compress === undefined) return byName
   const asked = compressions.find((each) => each === compress)
   if (!asked) throw new BootkeeperError('USAGE', `--compress takes ${compressions.join(', ')}, not "${compress}".`)

@@ -1,13 +1,13 @@
 // What every ops command begins with: the settings, the engine, the schema, and who asks.
 // Guarantees: the engine is closed again, whatever the command did.
 
-import { mkdir } from 'node:fs/promises'
 import { appIdentity } from '../src/app-identity.ts'
 import type { Origin } from '../src/backup.ts'
 import { type Config, readConfig } from '../src/config.ts'
 import type { Engine } from '../src/engines/engine.ts'
 import { openEngine } from '../src/engines/open.ts'
 import { BootkeeperError } from '../src/errors.ts'
+import { makeDirectory } from '../src/files.ts'
 import { takeLock } from '../src/lock.ts'
 import { prismaVersion } from '../src/prisma/fingerprint.ts'
 import { readState } from '../src/state.ts'
@@ -30,18 +30,17 @@ export async function withOpsLock(doing: string, run: (ops: Ops) => Promise<numb
   })
 }
 
-/** Throws BACKUP_NOT_FOUND. `doing`: such as "back up". */
+/** Throws DATABASE_MISSING. `doing`: such as "back up". */
 export async function requireDatabase(engine: Engine, doing: string): Promise<void> {
   if ((await engine.signature()) !== 'none') return
-  throw new BootkeeperError('BACKUP_NOT_FOUND', `There is no database yet, so there is nothing to ${doing}.`, {
-    next: 'Start the app once.',
+  throw new BootkeeperError('DATABASE_MISSING', `There is no database ${engine.description}: nothing to ${doing}.`, {
+    next: 'Start the app. Where a backup holds rows, it stops and says how to put them back.',
   })
 }
 
 export async function withOps(run: (ops: Ops) => Promise<number>): Promise<number> {
   const config = readConfig()
-  for (const directory of [config.dataDir, config.backupsDir, config.stateDir])
-    await mkdir(directory, { recursive: true, mode: 0o750 })
+  for (const directory of [config.dataDir, config.backupsDir, config.stateDir]) await makeDirectory(directory)
   const engine = await openEngine(config.databaseUrl, { busyMs: config.busyWaitMs })
   try {
     const { inStep } = await readState(config.stateDir)

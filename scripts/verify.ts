@@ -37,7 +37,7 @@ export default async function verify(words: string[]): Promise<number> {
       results.push({ id, ok: true })
     } catch (error) {
       if (!(error instanceof BootkeeperError) || !damage.includes(error.code)) throw error
-      results.push({ id, ok: false, problem: error.message })
+      results.push({ id, ok: false, problem: error.message.replace(`${id}: `, '') })
     }
   }
   if (name !== undefined && (existsSync(name) || /[/\\]/.test(name))) {

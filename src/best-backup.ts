@@ -36,9 +36,10 @@ export async function adviseRestore(
   const other = await firstGood(config, engine, newer)
   const restore = command('restore', best.stem, '--apply')
   const madeWhen = `made ${best.createdAt} (${whyMade(best)})`
+  const isNewest = usable.every(({ createdAt }) => createdAt <= best.createdAt)
   return {
     manifest: best,
-    text: `Run ${restore} to put back the newest good backup, ${madeWhen}.${other ? ` ${aboutNewer(other, state)}` : ''}`,
+    text: `Run ${restore} to put back the ${isNewest ? 'newest good backup' : 'good backup that was in use last'}, ${madeWhen}.${other ? ` ${aboutNewer(other, state)}` : ''}`,
   }
 }
 
@@ -80,5 +81,6 @@ function rankOf(manifest: Manifest, { restored }: BootState): number {
 
 function aboutNewer(manifest: Manifest, state: BootState): string {
   const but = rankOf(manifest, state) === 2 ? 'what was replaced then' : 'an export alone'
-  return `Newer, but ${but}: ${manifest.stem}, made ${manifest.createdAt} (${whyMade(manifest)}).`
+  const instead = command('restore', manifest.stem, '--apply')
+  return `Newer, but ${but}: ${manifest.stem}, made ${manifest.createdAt} (${whyMade(manifest)}); that one instead: ${instead}`
 }

@@ -2,7 +2,7 @@
 // run next. Guarantees: an error that reaches a user is a BootkeeperError; docs/reference/errors.md lists the same
 // codes (a test compares them). Exit codes are sysexits(3), 3 for "refused: would lose data".
 
-import { accessSync, constants } from 'node:fs'
+import { accessSync, constants, statSync } from 'node:fs'
 
 export interface ErrorEntry {
   exitCode: number
@@ -129,8 +129,8 @@ export const errorTable = {
   EXPORT_FAILED: {
     exitCode: 74,
     meaning: 'The JSON export could not be written or did not read back.',
-    safe: 'The raw copy of the database is there; the last good export was kept.',
-    next: 'Read the reason, then run `npx bootkeeper export`.',
+    safe: 'The database is as it was; the last good export was kept.',
+    next: 'Mend what the reason says, then export again.',
   },
   EXPORT_DAMAGED: {
     exitCode: 65,
@@ -287,10 +287,21 @@ function isReadable(path: string): boolean {
   }
 }
 
+function ownerOf(path: string): number | undefined {
+  try {
+    return statSync(path).uid
+  } catch {
+    return undefined
+  }
+}
+
 function notReadable(path: string, cause: unknown): BootkeeperError {
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0]
+  const owner = ownerOf(path)
+  const other =
+    owner === undefined ? '' : ` Run this as its owner, user ${owner}, if that is who runs the app. Else give`
   return new BootkeeperError('FILE_NOT_READABLE', `${path} cannot be read by user ${uid}.`, {
     cause,
-    next: `Give it to that user: sudo chown ${uid}:${gid} ${path} (the folders above it must let that user in as well)`,
+    next: `${other.trimStart() || 'Give'} it to user ${uid}: sudo chown ${uid}:${gid} ${path} (the folders above it must let that user in as well)`,
   })
 }

@@ -145,7 +145,12 @@ export async function writeExport(
 export function asExportError(error: unknown, signal?: AbortSignal): unknown {
   if (error instanceof BootkeeperError || signal?.aborted) return error
   const known = asBootkeeperError(error)
-  if (['DISK_FULL', 'DATA_DIR_NOT_WRITABLE', 'FILE_NOT_READABLE'].includes(known.code)) return known
+  if (
+    ['DISK_FULL', 'DATA_DIR_NOT_WRITABLE', 'FILE_NOT_READABLE', 'DATABASE_CORRUPT', 'DATABASE_BUSY'].includes(
+      known.code,
+    )
+  )
+    return known
   return new BootkeeperError('EXPORT_FAILED', `The export failed: ${(error as Error).message}.`, { cause: error })
 }
 

@@ -4,7 +4,7 @@
 
 import { createHash, randomBytes } from 'node:crypto'
 import { constants, createReadStream } from 'node:fs'
-import { chmod, copyFile, type FileHandle, open, readdir, rename, rm, statfs } from 'node:fs/promises'
+import { chmod, copyFile, type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 
 // SQLite puts -wal, -shm and -journal beside a temporary database.
@@ -24,6 +24,24 @@ export async function sweepPartials(directory: string): Promise<string[]> {
   const left = names.filter((name) => partialPattern.test(name))
   for (const name of left) await rm(join(directory, name), { force: true })
   return left
+}
+
+/**
+ * With the folders above it. Not by mkdir's own `recursive`: Node asks for ever where a file system, such as /proc, says
+ * of a folder in it that something above is missing.
+ */
+export async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o750 })
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    const found = await stat(path).catch(() => undefined)
+    if (found?.isDirectory()) return
+    const above = dirname(path)
+    if (code !== 'ENOENT' || above === path || (await stat(above).catch(() => undefined))) throw error
+    await makeDirectory(above)
+    await mkdir(path, { mode: 0o750 })
+  }
 }
 
 /** Makes the names in `directory` durable. */

@@ -4,7 +4,7 @@
 // what was there is set aside, never deleted.
 
 import { access, constants, rm, stat } from 'node:fs/promises'
-import { isAbsolute, join, resolve } from 'node:path'
+import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
 import { type Origin, takeBackup } from './backup.ts'
 import { type Child, startChild } from './child.ts'
 import { command } from './command-hint.ts'
@@ -93,12 +93,20 @@ export async function applyImport(tools: ImportTools, request: ImportRequest): P
       const report = await apply().catch((error: unknown) => {
         throw withBackup(error, manifest.stem)
       })
+      await noteRestored(config, request)
       return { file, report, into: 'present', before: manifest.stem }
     })
   } catch (error) {
     requireReplaceable(error, request)
     return await importIntoNew(tools, request)
   }
+}
+
+/** The database is now what that backup says, which matters where the next one to put back is looked for. */
+async function noteRestored({ backupsDir, stateDir }: Config, { path, mode }: ImportRequest): Promise<void> {
+  if (mode !== 'replace' || dirname(path) !== resolve(backupsDir)) return
+  const state = await readState(stateDir)
+  await writeState(stateDir, { ...state, restored: { stem: basename(path, '.json'), at: new Date().toISOString() } })
 }
 
 /** Throws all but the damage of a database that is to be replaced: what would be added to it needs it, that does not. */
@@ -108,7 +116,7 @@ function requireReplaceable(error: unknown, { mode }: ImportRequest): void {
   if (mode === 'replace') return
   throw new BootkeeperError('DATABASE_CORRUPT', message, {
     cause: error,
-    next: `Restore the newest good backup first: ${command('list')} shows them. Or replace all of it: ${command('import', 'FILE', '--mode', 'replace')}`,
+    next: `Restore the newest good backup first: ${command('list')} shows them. Or replace all of it: ${command('import', 'FILE', '--mode', 'replace', '--apply')}`,
   })
 }
 
@@ -137,7 +145,15 @@ export async function exportPath(config: Config, fileOrStem: string): Promise<st
   }
   if (/[/\\]/.test(fileOrStem))
     throw new BootkeeperError('BACKUP_NOT_FOUND', `There is no file ${fileOrStem}.`, { next: 'Check the path.' })
-  const manifest = await readManifest(config.backupsDir, fileOrStem.replace(/\.(manifest\.json|json|db|dump)$/, ''))
+  const stem = fileOrStem.replace(/\.(manifest\.json|json|db|dump)$/, '')
+  const manifest = await readManifest(config.backupsDir, stem).catch((error: unknown) => {
+    if (stem.startsWith('backup_') || asBootkeeperError(error).code !== 'BACKUP_NOT_FOUND') throw error
+    throw new BootkeeperError(
+      'BACKUP_NOT_FOUND',
+      `There is no file ${fileOrStem} here, and no backup of that name in ${config.backupsDir}.`,
+      { next: `Check the path, or run ${command('list')}.` },
+    )
+  })
   const file = manifest.files.find(({ role }) => role === 'export')
   if (!file)
     throw new BootkeeperError('BACKUP_NOT_FOUND', `${manifest.stem} has a copy, but no export.`, {
@@ -193,6 +209,7 @@ async function importIntoNew(tools: ImportTools, request: ImportRequest): Promis
     const state = await readState(config.stateDir)
     for (const name of ['inStep', 'export', 'copy', 'unprovenChange'] as const) delete state[name]
     await writeState(config.stateDir, state)
+    await noteRestored(config, request)
     return { ...done, into: 'new', ...(aside ? { aside } : {}) }
   } finally {
     lock.release()

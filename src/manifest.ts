@@ -120,7 +120,11 @@ export async function listBackups(backupsDir: string): Promise<Manifest[]> {
 
 /** Throws BACKUP_NOT_FOUND, also for a manifest that cannot be read. */
 export async function readManifest(backupsDir: string, stem: string): Promise<Manifest> {
-  const text = await readFile(join(backupsDir, basename(stem) + suffix), 'utf8').catch(() => undefined)
+  const text = await readFile(join(backupsDir, basename(stem) + suffix), 'utf8').catch((error) => {
+    // One that may not be read is there all the same.
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+    return undefined
+  })
   const manifest = manifestSchema.safeParse(text === undefined ? undefined : parseJson(text))
   if (!manifest.success)
     throw new BootkeeperError('BACKUP_NOT_FOUND', `There is no backup named ${stem} in ${backupsDir}.`)

@@ -2,14 +2,14 @@
 // Guarantees: after it this process alone works on the data directory, every directory can be written, and what killed
 // processes left behind is finished or gone.
 
-import { access, mkdir, readdir, rm, stat, writeFile } from 'node:fs/promises'
+import { access, readdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { currentUser } from './app-identity.ts'
 import type { Config } from './config.ts'
 import { newSalt } from './data-loss.ts'
 import type { Engine } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
-import { partialPath, sweepPartials } from './files.ts'
+import { makeDirectory, partialPath, sweepPartials } from './files.ts'
 import { type Lock, takeLock } from './lock.ts'
 import type { Log } from './log.ts'
 import { settleCommits } from './manifest.ts'
@@ -80,7 +80,7 @@ async function cleanUp(directories: string[], backupsDir: string): Promise<numbe
 
 async function requireWritable(directory: string): Promise<void> {
   try {
-    await mkdir(directory, { recursive: true, mode: 0o750 })
+    await makeDirectory(directory)
     // Trying is the only test that holds on every file system and for every user mapping.
     const probe = partialPath(join(directory, 'probe'))
     await writeFile(probe, '', { flag: 'wx' })
@@ -88,7 +88,7 @@ async function requireWritable(directory: string): Promise<void> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOSPC') throw new BootkeeperError('DISK_FULL', `The disk of ${directory} is full.`, { cause: error })
-    if (code !== 'EACCES' && code !== 'EPERM' && code !== 'EROFS') throw error
+    if (!['EACCES', 'EPERM', 'EROFS', 'ENOENT', 'ENOTDIR', 'EEXIST'].includes(code ?? '')) throw error
     throw await notWritable(directory, code, error)
   }
 }

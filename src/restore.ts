@@ -33,10 +33,13 @@ export async function planRestore(config: Config, engine: Engine, stem: string):
       'BACKUP_NOT_FOUND',
       `${manifest.stem} is a copy of ${manifest.engine}, but the database is ${engine.kind}.`,
     )
-  await verifyFile(config.backupsDir, file)
+  await verifyFile(config.backupsDir, file).catch((error: unknown) => {
+    throw withOtherWay(error, manifest)
+  })
   const copyPath = join(config.backupsDir, file.name)
   const problems = await engine.checkCopy(copyPath)
-  if (problems.length > 0) throw new BootkeeperError('BACKUP_DAMAGED', `${file.name} is damaged: ${problems[0]}.`)
+  if (problems.length > 0)
+    throw withOtherWay(new BootkeeperError('BACKUP_DAMAGED', `${file.name} is damaged: ${problems[0]}.`), manifest)
   // What cannot be read is there all the same: it is set aside.
   const missing = await isMissing(engine).catch(() => false)
   return { manifest, copyPath, present: missing ? 'none' : 'database' }

@@ -43,7 +43,7 @@ test('after a restore it is the backup that was restored, not what it replaced n
   expect((await ops(app, 'restore', wanted, '--apply')).exitCode).toBe(0)
   const replaced = (await listBackups(app.backups)).find(({ trigger }) => trigger === 'pre-restore')!
   expect(await advice(app)).toBe(
-    `Run npx bootkeeper restore ${wanted} --apply to put back the newest good backup, made ${await madeAt(app, wanted)} (boot).`,
+    `Run npx bootkeeper restore ${wanted} --apply to put back the good backup that was in use last, made ${await madeAt(app, wanted)} (boot).`,
   )
   // Somebody's own backup since then is newer.
   const own = await idOf(ops(app, 'backup', '--reason', 'by hand', '--json'))
@@ -58,8 +58,19 @@ test('after a restore it is the backup that was restored, not what it replaced n
   const text = await advice(app)
   expect(text).toContain(`restore ${unwanted} --apply`)
   expect(text).toContain(
-    `Newer, but what was replaced then: ${replaced.stem}, made ${replaced.createdAt} (pre-restore: before the restore of ${wanted}).`,
+    `Newer, but what was replaced then: ${replaced.stem}, made ${replaced.createdAt} (pre-restore: before the restore of ${wanted}); that one instead: npx bootkeeper restore ${replaced.stem} --apply`,
   )
+})
+
+test('the export of a backup that was put back counts as that backup', async () => {
+  const app = makeApp()
+  await boot(app)
+  const older = await bootWith(app, 'older')
+  const newer = await bootWith(app, 'newer')
+  expect((await ops(app, 'restore', older, '--apply')).exitCode).toBe(0)
+  expect(await advice(app)).toContain(`restore ${older} --apply to put back`)
+  expect((await ops(app, 'restore', newer, '--export', '--apply')).exitCode).toBe(0)
+  expect(await advice(app)).toContain(`restore ${newer} --apply to put back`)
 })
 
 test('a newer export without a copy is named, and one that nothing but it is left is put back', async () => {
@@ -69,7 +80,11 @@ test('a newer export without a copy is named, and one that nothing but it is lef
   const exported = await idOf(ops(app, 'export', '--json'))
   const text = await advice(app)
   expect(text).toContain(`restore ${copied} --apply`)
-  expect(text).toMatch(new RegExp(`Newer, but an export alone: ${exported}, made \\S+ \\(manual: asked for\\)\\.`))
+  expect(text).toMatch(
+    new RegExp(
+      `Newer, but an export alone: ${exported}, made \\S+ \\(manual: asked for\\); that one instead: npx bootkeeper restore ${exported} --apply`,
+    ),
+  )
   rmSync(join(app.backups, `${copied}.db`))
   const bad = readFileSync(app.database).fill(0x5a, 4096, 3 * 4096)
   expect(await advice(app)).toContain(`restore ${exported} --apply`)

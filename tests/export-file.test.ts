@@ -125,6 +125,15 @@ test.runIf(isRoot).each(['a.json.gz', 'a.json.zst', 'a.json'])('a full disk leav
   expect([readdirSync(folder), leftIn(join(app.dir, 'data/.bootkeeper'))]).toEqual([[], []])
 })
 
+test('a name that promises another compression is refused', async () => {
+  const app = makeApp()
+  await boot(app)
+  const result = await ops(app, 'export', 'mine.json.xz')
+  expect(result.exitCode).toBe(64)
+  expect(result.stderr).toContain('.gz, .zst or .bz2')
+  expect(existsSync(join(app.dir, 'mine.json.xz'))).toBe(false)
+})
+
 test('only an export gives way to an export, and nothing of Bootkeeper’s own', async () => {
   const folder = makeFolder()
   const photo = join(folder, 'photo.json.gz')

@@ -195,6 +195,20 @@ test.runIf(isRoot)('a file that this user cannot read is named as such, with the
   expect([result.exitCode, result.output.includes('schema.prisma cannot be read')]).toEqual([77, true])
 })
 
+test('a data directory that cannot be made is named, on a file system without room for folders as well', async () => {
+  const app = makeApp()
+  const file = join(app.dir, 'a-file')
+  writeFileSync(file, '')
+  for (const directory of ['/proc/bootkeeper', join(file, 'data')]) {
+    const result = await boot(app, ['true'], { DATA_DIR: directory })
+    expect(result.exitCode, directory).toBe(77)
+    expect(
+      result.lines.find(({ code }) => code === 'DATA_DIR_NOT_WRITABLE'),
+      directory,
+    ).toBeDefined()
+  }
+})
+
 test('a database that another process keeps locked: 75, and nothing touched', async () => {
   const app = makeApp()
   await boot(app)
