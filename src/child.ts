@@ -95,8 +95,15 @@ export function startChild<Ops extends Operations>(
   }
 }
 
-/** The child's side: how far it is, in whatever it counts. */
+// Oftener than anybody looks: thousands of messages take their time on both sides.
+const progressEveryMs = 100
+let reportedAt = 0
+
+/** The child's side: how far it is, in whatever it counts. The last of it need not arrive. */
 export function reportProgress(done: number): void {
+  const now = Date.now()
+  if (now - reportedAt < progressEveryMs) return
+  reportedAt = now
   // A parent that is gone wants no progress; the disconnect ends this process.
   process.send?.({ id: 0, progress: done } satisfies Reply, undefined, undefined, () => undefined)
 }
