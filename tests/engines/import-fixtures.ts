@@ -2,7 +2,7 @@
 // commands do it, and a small shop. Every import here compares what was planned with what was done.
 
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -17,6 +17,9 @@ import type { Source } from '../../src/import-source.ts'
 import { readDataModel } from '../../src/prisma/data-model.ts'
 import { planPush } from '../../src/prisma/schema-engine.ts'
 import { header } from './export-fixtures.ts'
+import { dataOf } from './import-totals.ts'
+
+export { totals } from './import-totals.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'bootkeeper-import-'))
 process.env.SQLITE_TMPDIR = directory
@@ -79,23 +82,8 @@ export async function importInto(
   }
 }
 
-/** The data alone: header and checksum tell when, and how the database was made. */
 export function canonicalHash(file: string): string {
-  const text = readFileSync(file, 'utf8')
-  const data = text.slice(text.indexOf('\n"data": {'), text.lastIndexOf('\n"sha256"'))
-  return createHash('sha256').update(data).digest('hex')
-}
-
-export const totals = ({ models }: ImportReport) => {
-  const sum = (name: 'created' | 'updated' | 'unchanged' | 'skipped' | 'removed') =>
-    models.reduce((total, model) => total + model[name], 0)
-  return {
-    created: sum('created'),
-    updated: sum('updated'),
-    unchanged: sum('unchanged'),
-    skipped: sum('skipped'),
-    removed: sum('removed'),
-  }
+  return createHash('sha256').update(dataOf(file)).digest('hex')
 }
 
 export async function schemaOf(...contents: string[]): Promise<{ model: DataModel; sql: string }> {

@@ -2,7 +2,7 @@
 // whose plan must say what is then done.
 
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import Database from 'better-sqlite3'
@@ -17,6 +17,10 @@ import { openSource } from '../../src/formats/source.ts'
 import { readDataModel } from '../../src/prisma/data-model.ts'
 import { planPush } from '../../src/prisma/schema-engine.ts'
 import { query, startPostgres, type TestPostgres } from '../postgres.ts'
+import { dataOf } from './import-totals.ts'
+
+export { totals } from './import-totals.ts'
+
 import { header } from './export-fixtures.ts'
 import { fillRandomly } from './random-schema.ts'
 
@@ -98,25 +102,30 @@ export async function importInto(url: string, model: DataModel, file: string, ho
   }
 }
 
-const data = (file: string) => {
-  const text = readFileSync(file, 'utf8')
-  return text.slice(text.indexOf('\n"data": {'), text.lastIndexOf('\n"sha256"'))
-}
-const hash = (file: string) => createHash('sha256').update(data(file)).digest('hex')
+const hash = (file: string) => createHash('sha256').update(dataOf(file)).digest('hex')
 
 export function expectSame(found: string, wanted: string, where?: string): void {
-  if (hash(found) !== hash(wanted)) expect(data(found), where).toBe(data(wanted))
+  if (hash(found) !== hash(wanted)) expect(dataOf(found), where).toBe(dataOf(wanted))
 }
 
-export const totals = ({ models }: ImportReport) => {
-  const sum = (name: 'created' | 'updated' | 'unchanged' | 'skipped' | 'removed') =>
-    models.reduce((total, model) => total + model[name], 0)
-  return {
-    created: sum('created'),
-    updated: sum('updated'),
-    unchanged: sum('unchanged'),
-    skipped: sum('skipped'),
-    removed: sum('removed'),
-  }
-}
 export const nothing = { created: 0, updated: 0, removed: 0 }
+
+export const shop = `${head}
+model User {
+  id     Int     @id @default(autoincrement())
+  email  String  @unique
+  name   String?
+  orders Order[]
+}
+model Order {
+  id     Int    @id @default(autoincrement())
+  text   String
+  user   User   @relation(fields: [userId], references: [id], onDelete: Cascade)
+  userId Int
+}
+/// @transient
+model Session {
+  id     String @id
+}`
+export const ann = `INSERT INTO "User" VALUES (1, 'ann@x', 'Ann'), (2, 'bob@x', NULL); INSERT INTO "Order" VALUES (1, 'pen', 1), (2, 'ink', 2);
+  SELECT setval('"User_id_seq"', 2), setval('"Order_id_seq"', 2)`
