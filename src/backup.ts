@@ -24,6 +24,7 @@ import {
   removeBackup,
 } from './manifest.ts'
 import { isMissing, requireFreshStart } from './missing-database.ts'
+import type { Scope } from './scope.ts'
 import { type BootState, writeState } from './state.ts'
 import type { StepResult } from './timeline.ts'
 
@@ -82,6 +83,7 @@ export async function copyDatabase(
 
 /** Takes a copy, verifies it, lists it. Throws DISK_FULL before it begins where the space would not do. */
 export async function takeBackup(config: Config, engine: Engine, origin: Origin, signal?: AbortSignal) {
+  const begunAt = Date.now()
   await requireSpace(config.backupsDir, await engine.sizeBytes())
   const stem = await newStem(config.backupsDir)
   const name = `${stem}.${engine.copyExtension}`
@@ -91,12 +93,18 @@ export async function takeBackup(config: Config, engine: Engine, origin: Origin,
   const file: BackupFile = { role: 'copy', name, sizeBytes: copy.sizeBytes, sha256: copy.sha256 }
   if (copy.settled) file.source = copy.source
   if (copy.counts) file.counts = copy.counts
-  const manifest = describeBackup(stem, engine, origin, [file])
+  const manifest = describeBackup(stem, engine, origin, [file], { begunAt })
   await commitBackup(config.backupsDir, manifest, [{ partial, file }])
   return { manifest, copy }
 }
 
-export function describeBackup(stem: string, engine: Engine, origin: Origin, files: BackupFile[]): Manifest {
+export function describeBackup(
+  stem: string,
+  engine: Engine,
+  origin: Origin,
+  files: BackupFile[],
+  { scope = 'everything', begunAt }: { scope?: Scope; begunAt?: number } = {},
+): Manifest {
   const { app, ...rest } = origin
   return {
     format: 'bootkeeper-manifest',
@@ -104,6 +112,8 @@ export function describeBackup(stem: string, engine: Engine, origin: Origin, fil
     stem,
     createdAt: new Date().toISOString(),
     ...rest,
+    scope,
+    ...(begunAt === undefined ? {} : { durationMs: Date.now() - begunAt }),
     ...(app ? { app } : {}),
     by: { user: currentUser(), host: hostname() },
     bootkeeper: bootkeeperVersion(),

@@ -79,6 +79,7 @@ export async function exportDatabase(
   intoStem: string | undefined,
   watch: WatchExport = {},
 ): Promise<{ stem: string; file: BackupFile; keptLatest: boolean }> {
+  const begunAt = Date.now()
   const stem = intoStem ?? (await newStem(config.backupsDir))
   const name = `${stem}.json`
   const partial = partialPath(join(config.backupsDir, name))
@@ -93,8 +94,11 @@ export async function exportDatabase(
     }
     const manifest = intoStem
       ? await readManifest(config.backupsDir, intoStem)
-      : describeBackup(stem, engine, origin, [file])
-    if (intoStem) manifest.files = [...manifest.files.filter(({ role }) => role !== 'export'), file]
+      : describeBackup(stem, engine, origin, [file], { begunAt })
+    if (intoStem) {
+      manifest.files = [...manifest.files.filter(({ role }) => role !== 'export'), file]
+      manifest.durationMs = (manifest.durationMs ?? 0) + Date.now() - begunAt
+    }
     await commitBackup(config.backupsDir, manifest, [{ partial, file }])
     return { stem, file, keptLatest: !(await replaceLatest(config, file)) }
   } catch (error) {

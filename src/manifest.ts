@@ -1,18 +1,39 @@
 // Backups on disk: data files under one stem, and the manifest that makes them a backup.
 // Guarantees: files are named before the manifest is, so what is listed is whole; a commit that a kill cut short is
-// finished or undone by the next boot; a stem is unique, sorts by time and is safe on every file system and in S3.
+// finished or undone by the next boot; a stem is unique, sorts by time and is safe on every file system and in S3; a
+// manifest carries its own checksum, so that no byte of it can change unnoticed.
 
+import { createHash } from 'node:crypto'
 import { readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { z } from 'zod'
 import { BootkeeperError } from './errors.ts'
-import { fsyncDirectory, partialPath, renameDurably, sha256OfFile, writeJsonAtomically } from './files.ts'
+import {
+  fsyncDirectory,
+  partialPath,
+  renameDurably,
+  sha256OfFile,
+  writeAtomically,
+  writeJsonAtomically,
+} from './files.ts'
+import { scopeSchema } from './scope.ts'
+
+const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/)
 
 const fileSchema = z.object({
-  role: z.enum(['copy', 'export']),
+  /** `script`: a program that puts the export of a table back. */
+  role: z.enum(['copy', 'export', 'script']),
   name: z.string().regex(/^[\w.-]+$/),
+  /** Of the file as it is stored. */
   sizeBytes: z.number().int().nonnegative(),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+  sha256: sha256Schema,
+  /** Compressed first, then encrypted. */
+  compression: z.enum(['gzip', 'zstd', 'bzip2']).optional(),
+  encryption: z.literal('age').optional(),
+  /** What is inside, where the file is compressed or encrypted. */
+  content: z.object({ sizeBytes: z.number().int().nonnegative(), sha256: sha256Schema }).optional(),
+  /** `bytes`: the file was read back, but not what is inside it, because the key to it was not there. */
+  readBack: z.literal('bytes').optional(),
   /** For a copy: the signature of the database that it was made of. */
   source: z.string().optional(),
   /** Rows per model, for an export; rows per table, for a copy of SQLite. */
@@ -24,8 +45,13 @@ const manifestSchema = z.object({
   version: z.literal(1),
   stem: z.string().regex(/^backup_[\w.-]+$/),
   createdAt: z.string(),
-  trigger: z.enum(['boot', 'manual', 'pre-restore']),
+  trigger: z.enum(['boot', 'manual', 'scheduled', 'pre-restore', 'pre-sync', 'guard']),
   reason: z.string(),
+  scope: scopeSchema,
+  /** Somebody asked to keep it: it is never removed. */
+  pinned: z.literal(true).optional(),
+  /** How long it took, up to the manifest. */
+  durationMs: z.number().int().nonnegative().optional(),
   by: z.object({ user: z.string(), host: z.string() }),
   app: z.object({ name: z.string(), version: z.string() }).optional(),
   bootkeeper: z.string(),
@@ -68,8 +94,30 @@ export async function commitBackup(
   await writeJsonAtomically(intent, { ...manifestSchema.parse(manifest), pending })
   for (const { partial, file } of parts) await rename(partial, join(backupsDir, file.name))
   await fsyncDirectory(backupsDir)
-  await writeJsonAtomically(intent, manifest)
+  await writeManifest(intent, manifest)
   await renameDurably(intent, final)
+}
+
+async function writeManifest(path: string, manifest: Manifest): Promise<void> {
+  await writeAtomically(path, (handle) => handle.writeFile(withChecksum(manifest)))
+}
+
+/** The text of a manifest. Its last member is the sha256 of the text without that member. */
+function withChecksum(manifest: object): string {
+  const sha256 = createHash('sha256').update(asText(manifest)).digest('hex')
+  return asText({ ...manifest, sha256 })
+}
+
+function asText(value: object): string {
+  return `${JSON.stringify(value, null, 2)}\n`
+}
+
+/** undefined: not a manifest, or not as it was written. */
+function parseManifest(text: string): Manifest | undefined {
+  const { sha256: _, ...content } = (parseJson(text) ?? {}) as Record<string, unknown>
+  if (withChecksum(content) !== text) return undefined
+  const manifest = manifestSchema.safeParse(content)
+  return manifest.success ? manifest.data : undefined
 }
 
 /** Finishes or undoes commits that a kill cut short. Only for the holder of the lock, before partials are swept. */
@@ -94,7 +142,7 @@ export async function settleCommits(backupsDir: string): Promise<void> {
     }
     const whole = await Promise.all(manifest.data.files.map((file) => sizeOf(join(backupsDir, file.name))))
     if (manifest.data.files.every((file, i) => whole[i] === file.sizeBytes)) {
-      await writeJsonAtomically(path, manifest.data)
+      await writeManifest(path, manifest.data)
       await renameDurably(path, join(backupsDir, manifest.data.stem + suffix))
     } else {
       const listed = await readManifest(backupsDir, manifest.data.stem).catch(() => undefined)
@@ -107,28 +155,41 @@ export async function settleCommits(backupsDir: string): Promise<void> {
 
 /** Every backup, oldest first. A manifest that cannot be read is no backup. */
 export async function listBackups(backupsDir: string): Promise<Manifest[]> {
+  const stems = await listStems(backupsDir)
+  const read = await Promise.all(stems.map((stem) => readManifest(backupsDir, stem).catch(() => undefined)))
+  return read.filter((manifest) => manifest !== undefined)
+}
+
+/** Of all manifests, oldest first, also of those that cannot be read. */
+export async function listStems(backupsDir: string): Promise<string[]> {
   const names = await readdir(backupsDir).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw error
   })
-  const stems = names
+  return names
     .filter((name) => /^backup_.+\.manifest\.json$/.test(name))
     .map((name) => name.slice(0, -suffix.length))
-  const read = await Promise.all(stems.map((stem) => readManifest(backupsDir, stem).catch(() => undefined)))
-  return read.filter((manifest) => manifest !== undefined).sort((a, b) => compareStems(a.stem, b.stem))
+    .sort(compareStems)
 }
 
-/** Throws BACKUP_NOT_FOUND, also for a manifest that cannot be read. */
+/** Changes what a manifest says of a backup, not the backup. */
+export async function updateManifest(backupsDir: string, manifest: Manifest): Promise<void> {
+  await writeManifest(join(backupsDir, manifest.stem + suffix), manifestSchema.parse(manifest))
+}
+
+/** Throws BACKUP_NOT_FOUND, and BACKUP_DAMAGED for a manifest that is not as it was written. */
 export async function readManifest(backupsDir: string, stem: string): Promise<Manifest> {
   const text = await readFile(join(backupsDir, basename(stem) + suffix), 'utf8').catch((error) => {
     // One that may not be read is there all the same.
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
     return undefined
   })
-  const manifest = manifestSchema.safeParse(text === undefined ? undefined : parseJson(text))
-  if (!manifest.success)
+  if (text === undefined)
     throw new BootkeeperError('BACKUP_NOT_FOUND', `There is no backup named ${stem} in ${backupsDir}.`)
-  return manifest.data
+  const manifest = parseManifest(text)
+  if (!manifest || manifest.stem !== basename(stem))
+    throw new BootkeeperError('BACKUP_DAMAGED', `${basename(stem) + suffix} is not as it was written.`)
+  return manifest
 }
 
 export function copyOf(manifest: Manifest): BackupFile | undefined {

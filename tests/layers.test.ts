@@ -33,9 +33,19 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     ...['prisma/', 'engines/', 'formats/', 'stores/'],
     ...['manifest', 'state', 'timeline', 'data-loss', 'app-identity', 'command-hint', 'compression'],
   ].map(inSrc),
-  4: ['config', 'errors', 'log', 'files', 'lock', 'child', 'thread', 'signals', 'data-model', 'import-source'].map(
-    inSrc,
-  ),
+  4: [
+    'config',
+    'errors',
+    'log',
+    'files',
+    'lock',
+    'child',
+    'thread',
+    'signals',
+    'data-model',
+    'import-source',
+    'scope',
+  ].map(inSrc),
 }
 
 /** Imports that go upwards all the same, and why. */

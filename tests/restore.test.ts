@@ -2,12 +2,13 @@
 // Guarantees tested: what is not sound replaces nothing; what can be mended is mended and said; what was already so in
 // the database is said and put back.
 
-import { chmodSync, existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import Database from 'better-sqlite3'
 import { expect, test } from 'vitest'
 import { openSqlite } from '../src/engines/sqlite.ts'
 import { formatBytes } from '../src/log.ts'
+import { copyOf, readManifest, updateManifest } from '../src/manifest.ts'
 import { boot, makeApp, makeFolder, ops, sha256, type TestApp } from './harness.ts'
 
 async function appWith(sql: string): Promise<{ app: TestApp; stem: string }> {
@@ -69,11 +70,11 @@ test('a unique index that the rows break replaces nothing, and the export is nam
 
 test('a copy with other counts than its manifest says replaces nothing', async () => {
   const { app, stem } = await appWith(`INSERT INTO User(name) VALUES ('ann')`)
-  const path = join(app.backups, `${stem}.manifest.json`)
-  const manifest = JSON.parse(readFileSync(path, 'utf8'))
-  expect(manifest.files[0].counts).toEqual({ Post: 0, User: 1 })
-  manifest.files[0].counts.User = 7
-  writeFileSync(path, JSON.stringify(manifest))
+  const manifest = await readManifest(app.backups, stem)
+  const { counts } = copyOf(manifest)!
+  expect(counts).toEqual({ Post: 0, User: 1 })
+  counts!.User = 7
+  await updateManifest(app.backups, manifest)
   const before = sha256(app.database)
   const { exitCode, stderr } = await ops(app, 'restore', stem, '--apply')
   expect([exitCode, stderr]).toEqual([65, expect.stringContaining('table User has 1 row, its manifest says 7')])

@@ -3,6 +3,7 @@
 
 import type { DataModel, Model } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
+import type { Scope } from '../scope.ts'
 
 /** What the caller knows of an export. */
 export interface ExportHeaderInput {
@@ -11,7 +12,7 @@ export interface ExportHeaderInput {
   app?: string
   prismaVersion: string
   fingerprint: string
-  scope: 'everything'
+  scope: Scope
   reason: string
 }
 

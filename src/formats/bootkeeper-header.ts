@@ -3,6 +3,7 @@
 // file for what it says parses it with this. A released version is never edited.
 
 import { z } from 'zod'
+import { scopeSchema } from '../scope.ts'
 import { formatName, formatVersion } from './bootkeeper-document.ts'
 
 const count = z.number().int().nonnegative()
@@ -37,7 +38,7 @@ export const exportHeaderSchema = z.strictObject({
   prismaVersion: z.string(),
   engine: z.enum(['sqlite', 'postgresql']),
   fingerprint: z.string(),
-  scope: z.literal('everything'),
+  scope: scopeSchema,
   reason: z.string(),
   models: z.record(z.string(), modelSchema),
   notExported: z.strictObject({
