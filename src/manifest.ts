@@ -40,6 +40,9 @@ const fileSchema = z.object({
   counts: z.record(z.string(), z.number().int()).optional(),
 })
 
+/** Without a problem, all was well. */
+const checkSchema = z.object({ at: z.string(), problem: z.string().optional() })
+
 const manifestSchema = z.object({
   format: z.literal('bootkeeper-manifest'),
   version: z.literal(1),
@@ -50,6 +53,10 @@ const manifestSchema = z.object({
   scope: scopeSchema,
   /** Somebody asked to keep it: it is never removed. */
   pinned: z.literal(true).optional(),
+  /** The newest time that its files were read back after it was listed. */
+  lastCheck: checkSchema.optional(),
+  /** The newest time that it was restored into a scratch database. */
+  lastDrill: checkSchema.optional(),
   /** How long it took, up to the manifest. */
   durationMs: z.number().int().nonnegative().optional(),
   by: z.object({ user: z.string(), host: z.string() }),
@@ -204,6 +211,12 @@ export function exportOf(manifest: Manifest): BackupFile | undefined {
 export function rowsOf(manifest: Manifest): number | undefined {
   const known = manifest.files.flatMap(({ counts }) => (counts ? [totalOf(counts)] : []))
   return known.length > 0 ? Math.max(...known) : undefined
+}
+
+/** Known to be good: read back with what is inside when it was made, and nothing was found wrong since. */
+export function isVerified({ files, lastCheck, lastDrill }: Manifest): boolean {
+  const problem = lastCheck?.problem ?? lastDrill?.problem
+  return problem === undefined && files.every(({ readBack }) => readBack === undefined)
 }
 
 /** The trigger, and the reason where it says more. */
