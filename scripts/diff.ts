@@ -37,7 +37,10 @@ export default async function diff(words: string[]): Promise<number> {
     const isSame = plan.report.models.every(({ created, updated, removed }) => created + updated + removed === 0)
     if (parsed.values.json) process.stdout.write(`${JSON.stringify({ same: isSame, ...plan })}\n`)
     else {
-      process.stdout.write(showReport(plan, false) + showExamples(plan, ['created', 'updated', 'removed']))
+      const [from, to = parsed.positionals[0]!] = second ? parsed.positionals : [ops.engine.description]
+      process.stdout.write(
+        `From ${from} to ${to}:\n${showReport(plan, false)}${showExamples(plan, ['created', 'updated', 'removed'])}`,
+      )
       if (isSame) process.stdout.write('✔ The same.\n')
     }
     return 0

@@ -75,7 +75,7 @@ export async function runImport(
       else {
         // What is new is the file's; the rows of the database are the user's to check.
         const changed = showExamples(plan, ['updated', 'removed'])
-        process.stdout.write(`${showFile(plan.file)}\n${showReport(plan, false)}${changed}\n`)
+        process.stdout.write(`${showFile(plan.file, { withCounts: false })}\n${showReport(plan, false)}${changed}\n`)
         if (plan.into === 'new')
           process.stdout.write('There is no database that can be read: a new one would be made.\n')
         process.stdout.write(`Nothing was changed. To do it: ${again}\n`)
@@ -86,7 +86,7 @@ export async function runImport(
     if (json) process.stdout.write(`${JSON.stringify({ applied: true, ...result })}\n`)
     else {
       process.stdout.write(
-        `${showFile(result.file)}\n${showReport(result, true)}\n✔ ${request.path} is in ${ops.engine.description}.\n`,
+        `${showFile(result.file, { withCounts: false })}\n${showReport(result, true)}\n✔ ${request.path} is in ${ops.engine.description}.\n`,
       )
       if (result.before) process.stdout.write(`  What was there until now: ${result.before}\n`)
       process.stdout.write(showAside(result.aside))

@@ -7,16 +7,11 @@ import type { ImportPlan } from '../src/import.ts'
 import type { FileDescription } from '../src/import-child.ts'
 import { formatCount } from '../src/log.ts'
 
-export function showFile({
-  title,
-  certainty,
-  createdAt,
-  app,
-  counts,
-  users,
-  leftBehind,
-  notes,
-}: FileDescription): string {
+/** Without `counts` where a report follows, which has them too. */
+export function showFile(
+  { title, certainty, createdAt, app, counts, users, leftBehind, notes }: FileDescription,
+  { withCounts = true } = {},
+): string {
   const made = [createdAt && `made ${createdAt}`, app && `by ${app}`].filter(Boolean).join(' ')
   const lines = [`${certainty === 'certain' ? 'Recognised as' : 'Probably'}: ${title}${made ? `, ${made}` : ''}.`]
   if (users) {
@@ -26,7 +21,7 @@ export function showFile({
       ...kinds.map((kind) => formatCount(entries[kind] ?? 0)),
     ])
     lines.push(table(['user', ...kinds], rows))
-  } else
+  } else if (withCounts)
     lines.push(
       table(
         ['model', 'rows'],
@@ -37,9 +32,7 @@ export function showFile({
     lines.push('! The file does not say whose it is: an import needs --user NAME.')
   lines.push(...notes.map((note) => `! ${note}`))
   lines.push(
-    ...leftBehind.map(
-      ({ what, count }) => `! Left behind, the schema has no place for it: ${what}, ${formatCount(count)}`,
-    ),
+    ...leftBehind.map(({ what, count }) => `! Left behind: ${count === 1 ? '' : `${formatCount(count)} × `}${what}`),
   )
   return `${lines.join('\n')}\n`
 }

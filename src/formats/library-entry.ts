@@ -134,7 +134,8 @@ export function readHead({ version, exported_at }: HeadMembers, place: Place, fi
 /** By the names of the bundled schema. `into` are settings that were read before: those stay. */
 export function readSettings(settings: Settings, place: Place, findings: Findings, into: JsonRow = {}): JsonRow {
   const { geminiModel, isConfigured } = settings
-  const leave = (name: string) => findings.leave(place.member(name).kind)
+  const leave = (name: string) =>
+    findings.leave(`${place.member(name).kind}, because another place of the file says otherwise`)
   const read: JsonRow = {}
   for (const name of settingNames) read[name] = nonEmpty(settings[name])
   // Later writers put aiModel into geminiModel too, for older readers.
