@@ -3,9 +3,10 @@
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import Database from 'better-sqlite3'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { listBackups } from '../src/manifest.ts'
-import { boot, makeApp, ops, root, sha256, type TestApp } from './harness.ts'
+import { boot, makeApp, makeFolder, ops, root, sha256, type TestApp } from './harness.ts'
 import { ann, appWith, exportFile, names } from './imported-apps.ts'
 
 describe('commands', () => {
@@ -137,6 +138,22 @@ describe('commands', () => {
     expect(readFileSync(inside.database).equals(pages)).toBe(true)
     expect((await ops(inside, 'restore', file, '--apply')).exitCode).toBe(0)
     expect(names(inside)).toEqual(['ann'])
+  })
+
+  test('into a folder that is not there yet, by an import and by a restore', async () => {
+    const { id } = JSON.parse((await ops(app, 'backup', '--json')).stdout)
+    for (const words of [
+      ['import', file, '--apply'],
+      ['restore', id, '--apply'],
+    ]) {
+      const path = join(makeFolder(), 'not', 'there', 'app.db')
+      const elsewhere = { ...app, database: path, env: { ...app.env, DATABASE_URL: `file:${path}` } }
+      const { exitCode, stderr } = await ops(elsewhere, ...words)
+      expect(exitCode, stderr).toBe(0)
+      const database = new Database(path, { readonly: true })
+      expect(database.prepare('SELECT name FROM "User"').pluck().all()).toEqual(['ann'])
+      database.close()
+    }
   })
 
   test('a file without a user asks for one; the app may bring formats of its own', async () => {

@@ -7,7 +7,7 @@ import { dirname, resolve } from 'node:path'
 import Database from 'better-sqlite3'
 import { type Child, startChild } from '../child.ts'
 import { BootkeeperError } from '../errors.ts'
-import { copyData, fsyncFile, partialPath, sha256OfFile } from '../files.ts'
+import { copyData, fsyncFile, makeDirectory, partialPath, sha256OfFile } from '../files.ts'
 import type { Engine, Loss, Rehearsal, VerifiedCopy } from './engine.ts'
 import type { compare } from './sqlite-compare.ts'
 import type * as operations from './sqlite-operations.ts'
@@ -83,6 +83,8 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
     async putBack(copyFile, why, expected) {
       const finished = partialPath(path)
       try {
+        // A boot makes it as well.
+        await makeDirectory(dirname(path))
         await copyData(copyFile, finished)
         const { problems, notes } = await work().call('validate', { path: finished, ...expected })
         if (problems.length > 0) throw new BootkeeperError('BACKUP_DAMAGED', `${copyFile} is damaged: ${problems[0]}.`)
