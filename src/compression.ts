@@ -125,11 +125,19 @@ async function* through(
 ): AsyncGenerator<Buffer> {
   let ofSource: { error: unknown } | undefined
   const watched = async function* () {
+    const iterator = pieces[Symbol.asyncIterator]()
     try {
-      yield* pieces
-    } catch (error) {
-      ofSource = { error }
-      throw error
+      for (;;) {
+        // Not what is thrown at the yield: that is how a compressor that failed ends this.
+        const next = await iterator.next().catch((error: unknown) => {
+          ofSource = { error }
+          throw error
+        })
+        if (next.done) return
+        yield next.value
+      }
+    } finally {
+      await iterator.return?.()
     }
   }
   const source = Readable.from(watched())
