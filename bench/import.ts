@@ -146,7 +146,7 @@ async function importOurs(path: string, databasePath: string): Promise<Sample> {
   return await runStep(async () => {
     const child = startChild<typeof operations>('./import-child', base)
     try {
-      const how = { mode: 'merge', keepExisting: false, strict: true, mayWrite: true, busyMs: 1000 } as const
+      const how = { keys: {}, mode: 'merge', keepExisting: false, strict: true, mayWrite: true, busyMs: 1000 } as const
       const into = { engine: 'sqlite', database: databasePath } as const
       await child.call('plan', { path, into, model, temporaryDirectory: join(databasePath, '..'), ...how })
       await child.call('apply', undefined)

@@ -3,6 +3,7 @@
 
 import { diffFiles, exportPath } from '../src/import.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
+import { keyHelp, keyOptions } from './keys.ts'
 import { withOps } from './open-ops.ts'
 import { readWords } from './run-command.ts'
 import { showExamples, showReport } from './show-import.ts'
@@ -14,6 +15,7 @@ Compares an export with the database, or two exports: a backup's name, or a file
   npm run db:diff -- backup_2026-11-20T10-30-00Z
   npm run db:diff -- backup_2026-11-01T10-30-00Z backup_2026-11-20T10-30-00Z
 
+${keyHelp}
   --json   print one object
 
 created: only in the (second) file. removed: only in the database (or the first file). updated: in both, and different.
@@ -24,7 +26,7 @@ export default async function diff(words: string[]): Promise<number> {
   const parsed = readWords(
     words,
     help,
-    { json: { type: 'boolean' } },
+    { ...keyOptions, json: { type: 'boolean' } },
     { needed: ['the backup, or the file, to compare'], max: 2 },
   )
   if (!parsed) return 0
@@ -44,5 +46,5 @@ export default async function diff(words: string[]): Promise<number> {
       if (isSame) process.stdout.write('✔ The same.\n')
     }
     return 0
-  })
+  }, parsed.values)
 }

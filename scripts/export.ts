@@ -3,42 +3,54 @@
 
 import { join } from 'node:path'
 import { type Compression, compressionOfName, compressions } from '../src/compression.ts'
+import type { AgeSettings, Config } from '../src/config.ts'
+import { isEncrypting } from '../src/encryption.ts'
 import { BootkeeperError } from '../src/errors.ts'
 import { exportDatabase, keptLatestNote } from '../src/export.ts'
 import { exportToFile } from '../src/export-file.ts'
 import { formatBytes } from '../src/log.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
+import { openEncoding } from '../src/stored-file.ts'
 import { requireDatabase, withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
 import { withProgress } from './terminal-progress.ts'
 
 const help = `
 Writes the data as JSON, under data/backups and as data/backup_latest.json; or, with a file name or --compress, into a
-file that is no backup. The app may go on running. The file holds secrets in clear text.
+file that is no backup. The app may go on running. Unless it is encrypted, the file holds secrets in clear text.
 
   npm run db:export
   npm run db:export -- --json
   npm run db:export -- /mnt/nas/app.json.gz
   npm run db:export -- --compress zstd
+  npm run db:export -- /mnt/nas/app.json.gz --encrypt
 
   TO               the file; .gz, .zst and .bz2 at its end compress it. An export that is there is replaced
   --compress HOW   gzip, zstd or bzip2; without TO the file is data/export_TIME.json.gz (.zst, .bz2)
+  --encrypt        for BACKUP_AGE_RECIPIENTS or with BACKUP_AGE_PASSPHRASE; so does .age at the end of TO
   --json           print one object: id, status, files with path, bytes and sha256
 `
 
 export default async function exportData(words: string[]): Promise<number> {
-  const parsed = readWords(words, help, { compress: { type: 'string' }, json: { type: 'boolean' } }, { max: 1 })
+  const parsed = readWords(
+    words,
+    help,
+    { compress: { type: 'string' }, encrypt: { type: 'boolean' }, json: { type: 'boolean' } },
+    { max: 1 },
+  )
   if (!parsed) return 0
   const { compress, json = false } = parsed.values
   const to = parsed.positionals[0]
-  const compression = compressionAsked(compress, to)
+  const encrypts = (parsed.values.encrypt ?? false) || (to?.endsWith('.age') ?? false)
+  const compression = compressionAsked(compress, to?.replace(/\.age$/, ''))
   return await withOpsLock('an export', async ({ config, engine, origin }) => {
     await requireDatabase(engine, 'export')
     const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
     const why = { ...origin, trigger: 'manual', reason: 'asked for' } as const
-    if (to !== undefined || compression !== 'none') {
+    if (to !== undefined || compression !== 'none' || encrypts) {
+      const encoding = await openEncoding({ compression, age: encrypts ? requireEncryption(config) : {} })
       const { path, sizeBytes, sha256 } = await withProgress('exporting', (onProgress) =>
-        exportToFile(config, engine, schema, why, to, compression, onProgress),
+        exportToFile(config, engine, schema, why, to, encoding, onProgress),
       )
       const files = [{ role: 'export', path, bytes: sizeBytes, sha256 }]
       if (json) process.stdout.write(`${JSON.stringify({ status: 'completed', files })}\n`)
@@ -53,6 +65,13 @@ export default async function exportData(words: string[]): Promise<number> {
     if (json) process.stdout.write(`${JSON.stringify({ id: stem, status: 'completed', files })}\n`)
     else process.stdout.write(`✔ ${path}, ${formatBytes(file.sizeBytes)}\n${keptLatest ? `! ${keptLatestNote}\n` : ''}`)
     return 0
+  })
+}
+
+function requireEncryption(config: Config): AgeSettings {
+  if (isEncrypting(config)) return config.age
+  throw new BootkeeperError('KEY_NEEDED', 'There is nobody to encrypt the export for.', {
+    next: 'Set BACKUP_AGE_RECIPIENTS or BACKUP_AGE_PASSPHRASE_FILE: see docs/how-tos/encrypt-backups.md.',
   })
 }
 

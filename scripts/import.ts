@@ -7,7 +7,8 @@ import { readConfig } from '../src/config.ts'
 import { BootkeeperError } from '../src/errors.ts'
 import { applyImport, exportPath, type ImportRequest, planImport } from '../src/import.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
-import { withOpsLock } from './open-ops.ts'
+import { type KeyWords, keyHelp, keyOptions } from './keys.ts'
+import { type Ops, withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
 import { showAside } from './show-aside.ts'
 import { showExamples, showFile, showReport } from './show-import.ts'
@@ -15,7 +16,7 @@ import { withProgress } from './terminal-progress.ts'
 
 const help = `
 Reads a file into the database: an export of Bootkeeper, or an older export that it knows, plain or compressed with
-gzip, zstd or bzip2. Says what it would do; does it with --apply, after a backup. The app may go on running.
+gzip, zstd or bzip2, or encrypted with age. Says what it would do; does it with --apply, after a backup. The app may go on running.
 
   npm run db:import -- data/backup_latest.json
   npm run db:import -- old/database.json --apply
@@ -28,6 +29,7 @@ gzip, zstd or bzip2. Says what it would do; does it with --apply, after a backup
   --user NAME       whose a file is that names no user; refused for one that does
   --strict          refuse the file where a row of it cannot be imported
   --apply           do it
+${keyHelp}
   --json            print one object
 `
 
@@ -41,6 +43,7 @@ export default async function importFile(words: string[]): Promise<number> {
       'keep-existing': { type: 'boolean' },
       strict: { type: 'boolean' },
       apply: { type: 'boolean' },
+      ...keyOptions,
       json: { type: 'boolean' },
     },
     { needed: ['the file, or the backup, to import'] },
@@ -53,7 +56,12 @@ export default async function importFile(words: string[]): Promise<number> {
     throw new BootkeeperError('USAGE', '--keep-existing goes with --mode merge only.')
   const path = await exportPath(readConfig(), parsed.positionals[0]!)
   const request = { path, userName: user, mode, keepExisting: parsed.values['keep-existing'] ?? false, strict } as const
-  return await runImport(request, { apply, json, again: command('import', ...withApply(words)) })
+  return await runImport(request, {
+    apply,
+    json,
+    keys: parsed.values,
+    again: command('import', ...withApply(words)),
+  })
 }
 
 /** The words of a dry run, for the command that does it. */
@@ -61,36 +69,41 @@ export function withApply(words: string[]): string[] {
   return [...words.filter((word) => word !== '--apply'), '--apply']
 }
 
-/** `again`: the command to do it, as the user would type it. */
-export async function runImport(
-  request: ImportRequest,
-  { apply, json, again }: { apply: boolean; json: boolean; again: string },
-): Promise<number> {
-  return await withOpsLock('an import', async (ops) => {
-    const schema = await readSchemaFiles(await findSchema(process.cwd(), ops.config.schemaSetting))
-    const doing = `${apply ? 'importing' : 'reading'} ${basename(request.path)}`
-    if (!apply) {
-      const plan = await withProgress(doing, (onProgress) => planImport({ ...ops, schema, onProgress }, request))
-      if (json) process.stdout.write(`${JSON.stringify({ applied: false, ...plan })}\n`)
-      else {
-        // What is new is the file's; the rows of the database are the user's to check.
-        const changed = showExamples(plan, ['updated', 'removed'])
-        process.stdout.write(`${showFile(plan.file, { withCounts: false })}\n${showReport(plan, false)}${changed}\n`)
-        if (plan.into === 'new')
-          process.stdout.write('There is no database that can be read: a new one would be made.\n')
-        process.stdout.write(`Nothing was changed. To do it: ${again}\n`)
-      }
-      return 0
-    }
-    const result = await withProgress(doing, (onProgress) => applyImport({ ...ops, schema, onProgress }, request))
-    if (json) process.stdout.write(`${JSON.stringify({ applied: true, ...result })}\n`)
+export interface HowToImport {
+  apply: boolean
+  json: boolean
+  keys: KeyWords
+  /** The command to do it, as the user would type it. */
+  again: string
+}
+
+export async function runImport(request: ImportRequest, how: HowToImport): Promise<number> {
+  return await withOpsLock('an import', (ops) => planOrApply(ops, request, how), how.keys)
+}
+
+async function planOrApply(ops: Ops, request: ImportRequest, { apply, json, again }: HowToImport): Promise<number> {
+  const schema = await readSchemaFiles(await findSchema(process.cwd(), ops.config.schemaSetting))
+  const doing = `${apply ? 'importing' : 'reading'} ${basename(request.path)}`
+  if (!apply) {
+    const plan = await withProgress(doing, (onProgress) => planImport({ ...ops, schema, onProgress }, request))
+    if (json) process.stdout.write(`${JSON.stringify({ applied: false, ...plan })}\n`)
     else {
-      process.stdout.write(
-        `${showFile(result.file, { withCounts: false })}\n${showReport(result, true)}\n✔ ${request.path} is in ${ops.engine.description}.\n`,
-      )
-      if (result.before) process.stdout.write(`  What was there until now: ${result.before}\n`)
-      process.stdout.write(showAside(result.aside))
+      // What is new is the file's; the rows of the database are the user's to check.
+      const changed = showExamples(plan, ['updated', 'removed'])
+      process.stdout.write(`${showFile(plan.file, { withCounts: false })}\n${showReport(plan, false)}${changed}\n`)
+      if (plan.into === 'new') process.stdout.write('There is no database that can be read: a new one would be made.\n')
+      process.stdout.write(`Nothing was changed. To do it: ${again}\n`)
     }
     return 0
-  })
+  }
+  const result = await withProgress(doing, (onProgress) => applyImport({ ...ops, schema, onProgress }, request))
+  if (json) process.stdout.write(`${JSON.stringify({ applied: true, ...result })}\n`)
+  else {
+    process.stdout.write(
+      `${showFile(result.file, { withCounts: false })}\n${showReport(result, true)}\n✔ ${request.path} is in ${ops.engine.description}.\n`,
+    )
+    if (result.before) process.stdout.write(`  What was there until now: ${result.before}\n`)
+    process.stdout.write(showAside(result.aside))
+  }
+  return 0
 }

@@ -4,6 +4,7 @@
 import { basename } from 'node:path'
 import { readConfig } from '../src/config.ts'
 import { exportPath, inspectFile } from '../src/import.ts'
+import { keyHelp, keyOptions, withKeys } from './keys.ts'
 import { readWords } from './run-command.ts'
 import { showFile } from './show-import.ts'
 import { withProgress } from './terminal-progress.ts'
@@ -16,6 +17,7 @@ Says what a file is: its format, version and date, and how much of what is in it
   npm run db:inspect -- watchlist.json --user john --json
 
   --user NAME   whose a file is that names no user
+${keyHelp}
   --json        print one object
 `
 
@@ -23,11 +25,11 @@ export default async function inspect(words: string[]): Promise<number> {
   const parsed = readWords(
     words,
     help,
-    { user: { type: 'string' }, json: { type: 'boolean' } },
+    { user: { type: 'string' }, ...keyOptions, json: { type: 'boolean' } },
     { needed: ['the file, or the backup, to look at'] },
   )
   if (!parsed) return 0
-  const config = readConfig()
+  const config = withKeys(readConfig(), parsed.values)
   const path = await exportPath(config, parsed.positionals[0]!)
   const file = await withProgress(`reading ${basename(path)}`, (onProgress) =>
     inspectFile(config, path, parsed.values.user, onProgress),

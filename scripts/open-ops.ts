@@ -11,6 +11,7 @@ import { makeDirectory } from '../src/files.ts'
 import { takeLock } from '../src/lock.ts'
 import { prismaVersion } from '../src/prisma/fingerprint.ts'
 import { readState } from '../src/state.ts'
+import { type KeyWords, withKeys } from './keys.ts'
 
 export interface Ops {
   config: Config
@@ -19,7 +20,11 @@ export interface Ops {
 }
 
 /** The same for a command that writes a backup: one at a time, and no boot takes its files for leftovers. */
-export async function withOpsLock(doing: string, run: (ops: Ops) => Promise<number>): Promise<number> {
+export async function withOpsLock(
+  doing: string,
+  run: (ops: Ops) => Promise<number>,
+  keys: KeyWords = {},
+): Promise<number> {
   return await withOps(async (ops) => {
     const lock = await takeLock(ops.config.stateDir, doing, { waitMs: ops.config.lockWaitMs, name: 'ops' })
     try {
@@ -27,7 +32,7 @@ export async function withOpsLock(doing: string, run: (ops: Ops) => Promise<numb
     } finally {
       lock.release()
     }
-  })
+  }, keys)
 }
 
 /** Throws DATABASE_MISSING. `doing`: such as "back up". */
@@ -38,8 +43,9 @@ export async function requireDatabase(engine: Engine, doing: string): Promise<vo
   })
 }
 
-export async function withOps(run: (ops: Ops) => Promise<number>): Promise<number> {
-  const config = readConfig()
+/** `keys`: the words of the command that name keys to read with. */
+export async function withOps(run: (ops: Ops) => Promise<number>, keys: KeyWords = {}): Promise<number> {
+  const config = withKeys(readConfig(), keys)
   for (const directory of [config.dataDir, config.backupsDir, config.stateDir]) await makeDirectory(directory)
   const engine = await openEngine(config.databaseUrl, { busyMs: config.busyWaitMs })
   try {

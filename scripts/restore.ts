@@ -8,9 +8,10 @@ import { readConfig } from '../src/config.ts'
 import { exportPath } from '../src/import.ts'
 import { takeLock } from '../src/lock.ts'
 import { formatBytes } from '../src/log.ts'
-import { copyOf, readManifest } from '../src/manifest.ts'
-import { applyRestore, planRestore } from '../src/restore.ts'
+import { copyOf, readManifest, stemOf } from '../src/manifest.ts'
+import { applyRestore, planRestore, type RestorePlan } from '../src/restore.ts'
 import { runImport, withApply } from './import.ts'
+import { type KeyWords, keyHelp, keyOptions } from './keys.ts'
 import { withOps } from './open-ops.ts'
 import { readWords } from './run-command.ts'
 import { bytesOf, showAside } from './show-aside.ts'
@@ -28,6 +29,7 @@ Stop the app before a copy is put back. An export can be put back while the app 
 
   --export   put the export back, though there is a copy
   --apply    do it
+${keyHelp}
   --json     print one object
 `
 
@@ -35,21 +37,23 @@ export default async function restore(words: string[]): Promise<number> {
   const parsed = readWords(
     words,
     help,
-    { export: { type: 'boolean' }, apply: { type: 'boolean' }, json: { type: 'boolean' } },
+    { export: { type: 'boolean' }, apply: { type: 'boolean' }, ...keyOptions, json: { type: 'boolean' } },
     { needed: ['the backup, or the file, to put back'] },
   )
   if (!parsed) return 0
   const { apply = false, json = false } = parsed.values
   const name = parsed.positionals[0]!
-  if (parsed.values.export || existsSync(name) || name.endsWith('.json') || !(await hasCopy(name)))
-    return await restoreExport(words, name, apply, json)
+  if (parsed.values.export || existsSync(name) || /\.json(\.\w+)*$/.test(name) || !(await hasCopy(name)))
+    return await restoreExport(words, name, { ...parsed.values, apply, json })
   return await withOps(async ({ config, engine, origin }) => {
+    let plan: RestorePlan | undefined
     const lock = apply ? await takeLock(config.stateDir, 'a restore', { waitMs: 2_000 }) : undefined
     try {
-      const plan = await withProgress(`reading ${name}`, () => planRestore(config, engine, name))
-      const { stem, createdAt } = plan.manifest
+      plan = await withProgress(`reading ${name}`, () => planRestore(config, engine, name))
+      const { manifest, present } = plan
+      const { stem, createdAt } = manifest
       const result = apply
-        ? await withProgress(`putting ${stem} back`, () => applyRestore(config, engine, plan, origin))
+        ? await withProgress(`putting ${stem} back`, () => applyRestore(config, engine, plan!, origin))
         : undefined
       const asideBytes = result?.aside === undefined ? {} : { asideBytes: bytesOf(result.aside) }
       if (json) process.stdout.write(`${JSON.stringify({ id: stem, applied: apply, ...result, ...asideBytes })}\n`)
@@ -59,9 +63,9 @@ export default async function restore(words: string[]): Promise<number> {
         if (result.before) process.stdout.write(`  What it was until now: ${result.before}\n`)
         process.stdout.write(showAside(result.aside))
       } else {
-        const size = formatBytes(copyOf(plan.manifest)!.sizeBytes)
+        const size = formatBytes(copyOf(manifest)!.sizeBytes)
         process.stdout.write(`${stem}, made ${createdAt}, ${size}: it was read back and is good.\n`)
-        if (plan.present === 'database')
+        if (present === 'database')
           process.stdout.write(
             'The present database would be backed up (or set aside, where it is damaged), then replaced.\n',
           )
@@ -69,20 +73,25 @@ export default async function restore(words: string[]): Promise<number> {
       }
       return 0
     } finally {
+      await plan?.discard()
       lock?.release()
     }
-  })
+  }, parsed.values)
 }
 
 /** False also for a name that is none, so that the error speaks of exports, which every backup should have. */
 async function hasCopy(name: string): Promise<boolean> {
   const { backupsDir } = readConfig()
-  const stem = name.replace(/\.(manifest\.json|json|db|dump)$/, '')
+  const stem = stemOf(name)
   return copyOf(await readManifest(backupsDir, stem)) !== undefined
 }
 
-async function restoreExport(words: string[], name: string, apply: boolean, json: boolean): Promise<number> {
+async function restoreExport(
+  words: string[],
+  name: string,
+  { apply, json, ...keys }: KeyWords & { apply: boolean; json: boolean },
+): Promise<number> {
   const path = await exportPath(readConfig(), name)
   const request = { path, userName: undefined, mode: 'replace', keepExisting: false, strict: false } as const
-  return await runImport(request, { apply, json, again: command('restore', ...withApply(words)) })
+  return await runImport(request, { apply, json, keys, again: command('restore', ...withApply(words)) })
 }

@@ -5,29 +5,39 @@ import { existsSync } from 'node:fs'
 import { readConfig } from '../src/config.ts'
 import { BootkeeperError, type ErrorCode, errorTable } from '../src/errors.ts'
 import { exportPath, inspectFile } from '../src/import.ts'
-import { listBackups, readManifest, verifyFile } from '../src/manifest.ts'
+import { listBackups, readManifest } from '../src/manifest.ts'
+import { verifyContent } from '../src/stored-file.ts'
+import { keyHelp, keyOptions, withKeys } from './keys.ts'
 import { readWords } from './run-command.ts'
 import { withProgress } from './terminal-progress.ts'
 
 const help = `
 Reads backups back and compares every byte with the checksums in their manifests. An export in a file, also a compressed
-one, is read to its end and compared with its own checksum.
+or encrypted one, is read to its end and compared with its own checksum.
 
   npm run db:verify                                  all of them
   npm run db:verify -- backup_2026-11-20T10-30-00Z
   npm run db:verify -- /mnt/nas/app.json.gz
   npm run db:verify -- --json
 
+${keyHelp}
   --json   print an array: id, ok, problem
 `
 
 /** What is said of the backup or file; anything else is about the reading. */
-const damage: ErrorCode[] = ['BACKUP_DAMAGED', 'EXPORT_DAMAGED', 'FORMAT_UNKNOWN', 'IMPORT_INVALID']
+const damage: ErrorCode[] = [
+  'BACKUP_DAMAGED',
+  'DECRYPTION_FAILED',
+  'KEY_NEEDED',
+  'EXPORT_DAMAGED',
+  'FORMAT_UNKNOWN',
+  'IMPORT_INVALID',
+]
 
 export default async function verify(words: string[]): Promise<number> {
-  const parsed = readWords(words, help, { json: { type: 'boolean' } }, { max: 1 })
+  const parsed = readWords(words, help, { ...keyOptions, json: { type: 'boolean' } }, { max: 1 })
   if (!parsed) return 0
-  const config = readConfig()
+  const config = withKeys(readConfig(), parsed.values)
   const { backupsDir } = config
   const name = parsed.positionals[0]
   const results: { id: string; ok: boolean; problem?: string }[] = []
@@ -49,7 +59,7 @@ export default async function verify(words: string[]): Promise<number> {
     for (const { stem, files } of name ? [await readManifest(backupsDir, name)] : await listBackups(backupsDir))
       await note(stem, () =>
         withProgress(`reading ${stem}`, async () => {
-          for (const file of files) await verifyFile(backupsDir, file)
+          for (const file of files) await verifyContent(config, file)
         }),
       )
   if (parsed.values.json) process.stdout.write(`${JSON.stringify(results)}\n`)

@@ -3,12 +3,13 @@
 // loop leaves the pinned copy, the first one made after it and the newest, however often it goes round; the newest
 // backup that holds rows is never removed.
 
-import { stat } from 'node:fs/promises'
+import { rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type AppIdentity, bootkeeperVersion, currentUser } from './app-identity.ts'
 import { adviseRestore, mayHoldRows } from './best-backup.ts'
 import type { Config } from './config.ts'
+import { isEncrypting } from './encryption.ts'
 import type { Engine } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
 import { freeBytes, partialPath } from './files.ts'
@@ -26,7 +27,9 @@ import {
 import { isMissing, requireFreshStart } from './missing-database.ts'
 import type { Scope } from './scope.ts'
 import { type BootState, writeState } from './state.ts'
+import { type Encoding, isEncoded, isPlain, openEncoding, storedBytes, storeFile } from './stored-file.ts'
 import type { StepResult } from './timeline.ts'
+import { keepAsWorkingCopy } from './working-copy.ts'
 
 /** What a manifest says of where a backup comes from. */
 export interface Origin {
@@ -40,10 +43,18 @@ export interface Origin {
 /** The copy that holds what the database holds, and the signature that this is true for. */
 export interface SafeCopy {
   stem: string
-  path: string
   source: string
   /** Made by this boot, and not an earlier one that still holds. */
   isNew: boolean
+  /** Made where the copy is encoded and no plain one is there yet; of another backup where that has to be a new one. */
+  plain(signal?: AbortSignal): Promise<PlainCopy>
+}
+
+/** The copy as a file that can be worked with and put back. */
+export interface PlainCopy {
+  stem: string
+  path: string
+  source: string
 }
 
 /** Step 2. undefined: there is no database yet, so there is nothing to lose. */
@@ -62,40 +73,97 @@ export async function copyDatabase(
   const source = await engine.signature()
   if (source === 'none') return { skipped: true, text: whyNew ?? 'no database yet', value: undefined }
   const known = await findCopyOf(config, state, source)
-  if (known) return { skipped: true, text: `nothing was written since ${known.stem}`, value: known }
+  if (known) {
+    const { stem, file } = known
+    const plain = async (stop?: AbortSignal): Promise<PlainCopy> =>
+      isEncoded(file)
+        ? await makeWorkingCopy(config, engine, state, origin, known, stop)
+        : { stem, path: join(config.backupsDir, file.name), source }
+    return { skipped: true, text: `nothing was written since ${stem}`, value: { stem, source, isNew: false, plain } }
+  }
+  const { text, plain } = await takeBootBackup(config, engine, state, origin, signal).catch(adviseWhereDamaged)
+  return { text, value: { stem: plain.stem, source: plain.source, isNew: true, plain: async () => plain } }
+}
 
-  const { manifest, copy } = await takeBackup(config, engine, origin, signal).catch(adviseWhereDamaged)
-  if (copy.settled) state.copy = { stem: manifest.stem, source: copy.source }
+/** The copy that this boot goes back to, and until the app came up a plain one of it. */
+async function takeBootBackup(
+  config: Config,
+  engine: Engine,
+  state: BootState,
+  origin: Origin,
+  signal?: AbortSignal,
+): Promise<{ text: string; plain: PlainCopy }> {
+  const { manifest, copy, plainPath } = await takeBackup(config, engine, origin, signal, { keepsPlain: true })
+  const { stem } = manifest
+  if (copy.settled) state.copy = { stem, source: copy.source }
   else delete state.copy
   await writeState(config.stateDir, state)
   await thinOutUnproven(config, state)
-  const speed = `${formatBytes(copy.sizeBytes)}, ${copy.check}`
-  return {
-    text: `${manifest.stem}.${engine.copyExtension}, ${speed}`,
-    value: {
-      stem: manifest.stem,
-      path: join(config.backupsDir, manifest.files[0]!.name),
-      source: copy.source,
-      isNew: true,
-    },
-  }
+  const { name, sizeBytes, content, readBack } = copyOf(manifest)!
+  const size = content ? `${formatBytes(sizeBytes)} of ${formatBytes(content.sizeBytes)}` : formatBytes(sizeBytes)
+  const unproven = readBack ? '; what is inside was not, for want of the key' : ''
+  return { text: `${name}, ${size}, ${copy.check}${unproven}`, plain: { stem, path: plainPath, source: copy.source } }
 }
 
-/** Takes a copy, verifies it, lists it. Throws DISK_FULL before it begins where the space would not do. */
-export async function takeBackup(config: Config, engine: Engine, origin: Origin, signal?: AbortSignal) {
+/** From the database, which no key is needed for: the same bytes, or else a backup of their own. */
+async function makeWorkingCopy(
+  config: Config,
+  engine: Engine,
+  state: BootState,
+  origin: Origin,
+  { stem, file }: { stem: string; file: BackupFile },
+  signal?: AbortSignal,
+): Promise<PlainCopy> {
+  await requireSpace(config, await engine.sizeBytes())
+  const partial = partialPath(join(config.stateDir, file.name))
+  try {
+    const { sha256, source } = await engine.copy(partial, signal)
+    if (sha256 === file.content?.sha256) return { stem, path: await keepAsWorkingCopy(config, partial, file), source }
+  } finally {
+    await removeCopy(partial)
+  }
+  return (await takeBootBackup(config, engine, state, origin, signal)).plain
+}
+
+/**
+ * Takes a copy, verifies it, stores it as the settings say, lists it. Throws DISK_FULL before it begins where the space
+ * would not do. `plainPath`: the copy as a file that can be worked with, where `keepsPlain` asks for it.
+ */
+export async function takeBackup(
+  config: Config,
+  engine: Engine,
+  origin: Origin,
+  signal?: AbortSignal,
+  { keepsPlain = false }: { keepsPlain?: boolean } = {},
+) {
   const begunAt = Date.now()
-  await requireSpace(config.backupsDir, await engine.sizeBytes())
+  const encoding = await openEncoding(engine.compressesCopies ? { ...config, compression: 'none' } : config)
+  await requireSpace(config, await engine.sizeBytes(), encoding)
   const stem = await newStem(config.backupsDir)
   const name = `${stem}.${engine.copyExtension}`
   const partial = partialPath(join(config.backupsDir, name))
-  const copy = await engine.copy(partial, signal)
-  signal?.throwIfAborted()
-  const file: BackupFile = { role: 'copy', name, sizeBytes: copy.sizeBytes, sha256: copy.sha256 }
-  if (copy.settled) file.source = copy.source
-  if (copy.counts) file.counts = copy.counts
-  const manifest = describeBackup(stem, engine, origin, [file], { begunAt })
-  await commitBackup(config.backupsDir, manifest, [{ partial, file }])
-  return { manifest, copy }
+  const plain = isPlain(encoding) ? partial : partialPath(join(config.stateDir, name))
+  try {
+    const copy = await engine.copy(plain, signal)
+    signal?.throwIfAborted()
+    const plainFile: BackupFile = { role: 'copy', name, sizeBytes: copy.sizeBytes, sha256: copy.sha256 }
+    if (copy.settled) plainFile.source = copy.source
+    if (copy.counts) plainFile.counts = copy.counts
+    const file = isPlain(encoding) ? plainFile : await storeFile(plain, partial, plainFile, encoding, signal)
+    const manifest = describeBackup(stem, engine, origin, [file], { begunAt })
+    await commitBackup(config.backupsDir, manifest, [{ partial, file }])
+    const isKept = keepsPlain && isEncoded(file)
+    const plainPath = isKept ? await keepAsWorkingCopy(config, plain, file) : join(config.backupsDir, name)
+    return { manifest, copy, plainPath }
+  } finally {
+    // Once it has its name, nothing is left under this one.
+    await removeCopy(plain)
+    await rm(partial, { force: true })
+  }
+}
+
+async function removeCopy(path: string): Promise<void> {
+  for (const ending of ['', '-wal', '-shm', '-journal']) await rm(path + ending, { force: true })
 }
 
 export function describeBackup(
@@ -158,19 +226,25 @@ function keptForTheirRows(backups: Manifest[], { leftBehind }: BootState): strin
   return newest ? [newest.stem, ...leftBehind] : leftBehind
 }
 
-async function findCopyOf(config: Config, state: BootState, source: string): Promise<SafeCopy | undefined> {
-  const backups = await listBackups(config.backupsDir)
+/** Encrypted or not as the settings say now: who turned it on does not want to wait for the next change. */
+async function findCopyOf(
+  config: Config,
+  state: BootState,
+  source: string,
+): Promise<{ stem: string; file: BackupFile } | undefined> {
+  const isWanted = (file: BackupFile | undefined) => (file?.encryption !== undefined) === isEncrypting(config)
+  const backups = (await listBackups(config.backupsDir)).filter((manifest) => isWanted(copyOf(manifest)))
   const byManifest = backups.findLast((manifest) => copyOf(manifest)?.source === source)
   const stem = byManifest?.stem ?? (state.copy?.source === source ? state.copy.stem : undefined)
   const file =
     stem === undefined ? undefined : await readManifest(config.backupsDir, stem).then(copyOf, () => undefined)
-  if (!stem || !file) return undefined
+  if (!stem || !file || !isWanted(file)) return undefined
   const path = join(config.backupsDir, file.name)
   const size = await stat(path).then(
     (s) => s.size,
     () => undefined,
   )
-  return size === file.sizeBytes ? { stem, path, source, isNew: false } : undefined
+  return size === file.sizeBytes ? { stem, file } : undefined
 }
 
 async function sayWhatToRestore(config: Config, engine: Engine, state: BootState, error: unknown): Promise<unknown> {
@@ -184,12 +258,22 @@ async function sayWhatToRestore(config: Config, engine: Engine, state: BootState
   })
 }
 
-async function requireSpace(directory: string, sizeBytes: number): Promise<void> {
-  const needed = Math.ceil(sizeBytes * 1.05) + 1_000_000
-  const free = await freeBytes(directory)
-  if (free >= needed) return
-  throw new BootkeeperError(
-    'DISK_FULL',
-    `A copy of the database needs ${formatBytes(needed)}, but ${directory} has ${formatBytes(free)} free.`,
-  )
+/** With an encoding for the plain copy and for what is made of it; without one for a plain copy beside the state. */
+async function requireSpace({ backupsDir, stateDir }: Config, sizeBytes: number, encoding?: Encoding): Promise<void> {
+  const plain = Math.ceil(sizeBytes * 1.05) + 1_000_000
+  const needs = new Map<string, number>()
+  if (encoding) needs.set(backupsDir, isPlain(encoding) ? plain : Math.ceil(storedBytes(encoding, plain)))
+  if (!encoding || !isPlain(encoding)) {
+    const [state, backups] = await Promise.all([stat(stateDir), stat(backupsDir)])
+    const directory = encoding && state.dev === backups.dev ? backupsDir : stateDir
+    needs.set(directory, (needs.get(directory) ?? 0) + plain)
+  }
+  for (const [directory, needed] of needs) {
+    const free = await freeBytes(directory)
+    if (free < needed)
+      throw new BootkeeperError(
+        'DISK_FULL',
+        `A copy of the database needs ${formatBytes(needed)}, but ${directory} has ${formatBytes(free)} free.`,
+      )
+  }
 }

@@ -6,8 +6,9 @@ import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
 import { asBootkeeperError } from './errors.ts'
-import { copyOf, exportOf, listBackups, type Manifest, rowsOf, verifyFile, whyMade } from './manifest.ts'
+import { copyOf, exportOf, listBackups, type Manifest, rowsOf, whyMade } from './manifest.ts'
 import type { BootState } from './state.ts'
+import { verifyContent } from './stored-file.ts'
 
 export interface Advice {
   manifest: Manifest
@@ -24,11 +25,9 @@ export async function adviseRestore(
 ): Promise<Advice | undefined> {
   const usable = (await listBackups(config.backupsDir)).filter((each) => restoredFile(each, engine) && fits(each))
   const newestFirst = usable.reverse().sort((a, b) => lastInUse(b, state) - lastInUse(a, state))
-  const best = await firstGood(
-    config,
-    engine,
-    [0, 1, 2].flatMap((rank) => newestFirst.filter((each) => rankOf(each, state) === rank)),
-  )
+  const ranked = [0, 1, 2].flatMap((rank) => newestFirst.filter((each) => rankOf(each, state) === rank))
+  const opened = await firstGood(config, engine, ranked)
+  const best = opened ?? (await firstGood(config, engine, ranked, { locked: true }))
   if (!best) return undefined
   const newer = newestFirst
     .slice(0, newestFirst.indexOf(best))
@@ -39,7 +38,7 @@ export async function adviseRestore(
   const isNewest = usable.every(({ createdAt }) => createdAt <= best.createdAt)
   return {
     manifest: best,
-    text: `Run ${restore} to put back the ${isNewest ? 'newest good backup' : 'good backup that was in use last'}, ${madeWhen}.${other ? ` ${aboutNewer(other, state)}` : ''}`,
+    text: `Run ${restore} to put back the ${isNewest ? 'newest good backup' : 'good backup that was in use last'}, ${madeWhen}.${opened ? '' : keyHint}${other ? ` ${aboutNewer(other, state)}` : ''}`,
   }
 }
 
@@ -48,15 +47,26 @@ export function mayHoldRows(manifest: Manifest): boolean {
   return rowsOf(manifest) !== 0
 }
 
-/** The first of these that reads back as it was written. */
-async function firstGood(config: Config, engine: Engine, backups: Manifest[]): Promise<Manifest | undefined> {
+const keyHint = ' It is encrypted, and the key is not here: give the command --identity FILE or --passphrase-file FILE.'
+
+/** The first of these that reads back as it was written; `locked`: also without the key to what is inside. */
+async function firstGood(
+  config: Config,
+  engine: Engine,
+  backups: Manifest[],
+  { locked = false } = {},
+): Promise<Manifest | undefined> {
   for (const manifest of backups) {
     try {
-      await verifyFile(config.backupsDir, restoredFile(manifest, engine)!)
+      await verifyContent(config, restoredFile(manifest, engine)!)
       return manifest
     } catch (error) {
-      // A backup that root copied here must not hide what happened to the database.
-      if (!['BACKUP_DAMAGED', 'FILE_NOT_READABLE'].includes(asBootkeeperError(error).code)) throw error
+      const { code } = asBootkeeperError(error)
+      const isLocked = ['KEY_NEEDED', 'DECRYPTION_FAILED'].includes(code)
+      if (isLocked && locked) return manifest
+      // A backup that root copied here must not hide what happened to the database, and neither must a wrong setting.
+      if (!isLocked && !['BACKUP_DAMAGED', 'FILE_NOT_READABLE', 'SETTINGS_INVALID', 'TOOL_MISSING'].includes(code))
+        throw error
     }
   }
   return undefined

@@ -16,7 +16,7 @@ import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import { exportIfChanged } from './export.ts'
 import type { Lock } from './lock.ts'
 import { errorFields, type Log } from './log.ts'
-import { copyOf, listBackups, readManifest, removeBackup, verifyFile } from './manifest.ts'
+import { copyOf, listBackups, readManifest, removeBackup } from './manifest.ts'
 import { prepare } from './prepare.ts'
 import { prismaVersion } from './prisma/fingerprint.ts'
 import { findSchema, readSchemaFiles, type SchemaSet } from './prisma/schema-files.ts'
@@ -25,6 +25,7 @@ import { asksForStop, type Signals, Stopped } from './signals.ts'
 import { type BootRecord, type BootState, readState, writeState } from './state.ts'
 import { type Running, superviseApp } from './supervise.ts'
 import { openTimeline, type StepResult, type Timeline } from './timeline.ts'
+import { sweepWorkingCopies, withPlainCopy } from './working-copy.ts'
 
 /** Boots, looks after the app until it ends, and gives the exit code. Throws what stopped the boot. */
 export async function bootAndSupervise(config: Config, log: Log, signals: Signals): Promise<number> {
@@ -48,6 +49,7 @@ export async function bootAndSupervise(config: Config, log: Log, signals: Signal
     throw error
   } finally {
     await engine.close()
+    if (ground) await sweepWorkingCopies(config, ground.state.unprovenChange)
     ground?.lock.release()
   }
 }
@@ -156,6 +158,7 @@ async function markReady(config: Config, state: BootState, log: Log, timeline: T
   // The app came up on what this copy holds.
   if (state.copy) state.pinned = state.copy.stem
   await recordBoot(config, state, timeline, undefined)
+  await sweepWorkingCopies(config, undefined)
   const pruned = await pruneBootBackups(config, state)
   if (pruned.length > 0) log.debug({ pruned }, `Removed ${pruned.length} older boot backups.`)
 }
@@ -166,11 +169,11 @@ async function undoChange(config: Config, engine: Engine, state: BootState, log:
   if (!stem) return error
   const manifest = await readManifest(config.backupsDir, stem)
   const file = copyOf(manifest)!
-  await verifyFile(config.backupsDir, file)
-  // PostgreSQL keeps no file of what is replaced: it becomes a backup first.
-  if (engine.kind === 'postgresql') await keepFailedState(config, engine, manifest.prisma, state)
-  const { counts } = file
-  const { aside, notes } = await engine.putBack(join(config.backupsDir, file.name), 'failed-start', { counts })
+  const { aside, notes } = await withPlainCopy(config, file, async (path) => {
+    // PostgreSQL keeps no file of what is replaced: it becomes a backup first.
+    if (engine.kind === 'postgresql') await keepFailedState(config, engine, manifest.prisma, state)
+    return await engine.putBack(path, 'failed-start', { counts: file.counts })
+  })
   for (const note of notes) log.warn(`${note}.`)
   delete state.unprovenChange
   delete state.inStep

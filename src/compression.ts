@@ -1,17 +1,16 @@
-// Reads a file as the bytes that were compressed into it, and compresses one: gzip by Node itself, zstd by Node where it
-// can (22.15 and later) and else by the program `zstd`, bzip2 by the program `bzip2`. Guarantees: read by content, never
-// by the name; constant memory; data that is damaged or cut short throws, at the latest at its end; so does a program
-// that did not end well.
+// Reads a file as the bytes that were compressed, or compressed and encrypted, into it, and compresses: gzip by Node
+// itself, zstd by Node where it can (22.15 and later) and else by the program `zstd`, bzip2 by the program `bzip2`.
+// Guarantees: read by content, never by the name; constant memory; data that is damaged or cut short throws, at the
+// latest at its end; so does a program that did not end well.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createReadStream, createWriteStream } from 'node:fs'
-import { open } from 'node:fs/promises'
-import type { Readable, Transform } from 'node:stream'
+import { createReadStream } from 'node:fs'
+import { Readable, type Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import * as zlib from 'node:zlib'
+import { decrypt, isEncrypted, type Keys, magicBytes } from './encryption.ts'
 import { BootkeeperError } from './errors.ts'
-import { fsyncFile } from './files.ts'
 
 export type Compression = 'none' | 'gzip' | 'zstd' | 'bzip2'
 export type Compressed = Exclude<Compression, 'none'>
@@ -24,54 +23,65 @@ const magic: [Compression, number[]][] = [
   ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
   ['bzip2', [0x42, 0x5a, 0x68]],
 ]
-const ageMagic = 'age-encryption.org/'
+const longestMagic = Math.max(...magic.map(([, bytes]) => bytes.length))
 // Larger ones only wait for the garbage collection.
 const pieceBytes = 256 * 1024
 
-/** Throws FORMAT_UNKNOWN for a file that is encrypted with age: there is no key for it here. */
-async function detectCompression(path: string): Promise<Compression> {
-  const handle = await open(path, 'r')
+/**
+ * What is inside a file, decrypted and decompressed, in pieces of up to a quarter of a megabyte. A piece is the caller's
+ * to keep. Throws KEY_NEEDED, DECRYPTION_FAILED, and EXPORT_DAMAGED for compressed data that is damaged: maybe only at
+ * the end, so that nothing may be done before it that cannot be undone.
+ */
+export async function* readDecompressed(path: string, keys: Keys = {}): AsyncGenerator<Buffer> {
+  const file = createReadStream(path, { highWaterMark: pieceBytes })
   try {
-    const { buffer, bytesRead } = await handle.read(Buffer.alloc(64), 0, 64, 0)
-    const head = buffer.subarray(0, bytesRead)
-    if (head.includes(ageMagic) || head.includes('-----BEGIN AGE'))
-      throw new BootkeeperError('FORMAT_UNKNOWN', `${path} is encrypted with age.`, {
-        next: `Decrypt it first: age --decrypt --output decrypted.json ${path}`,
-      })
-    if (head.subarray(0, 15).toString('latin1') === 'SQLite format 3')
-      throw new BootkeeperError('FORMAT_UNKNOWN', `${path} is a SQLite database, not an export.`, {
-        next: 'A copy of a backup is put back by the name of the backup: see docs/how-tos/restore-a-copy.md.',
-      })
-    return magic.find(([, bytes]) => bytes.every((byte, at) => head[at] === byte))?.[0] ?? 'none'
+    const stored = await begin(file, magicBytes)
+    const content = isEncrypted(stored.head)
+      ? await begin(decrypt(path, stored.pieces, stored.head, keys), longestMagic)
+      : stored
+    const compression = compressionOf(content.head)
+    if (compression === 'none') yield* content.pieces
+    else yield* through(content.pieces, compression, 'decompress', (error) => damaged(path, compression, error))
   } finally {
-    await handle.close()
+    file.destroy()
   }
 }
 
-/** The decompressed content in pieces of a quarter of a megabyte. A piece is the caller's to keep. */
-export async function* readDecompressed(path: string): AsyncGenerator<Buffer> {
-  const compression = await detectCompression(path)
-  const file = createReadStream(path, { highWaterMark: pieceBytes })
-  if (compression === 'none') {
-    yield* file
-    return
-  }
-  const { output, finished } = passThrough(compression, 'decompress', file)
-  // Ends before the loop does when the consumer stops early; the error, if any, is thrown after it.
-  const ended = finished.then(
-    () => undefined,
-    (error: unknown) => ({ error }),
-  )
+/** How `path` is encoded, as far as can be seen without a key. */
+export async function isEncryptedFile(path: string): Promise<boolean> {
+  const file = createReadStream(path, { highWaterMark: magicBytes })
   try {
-    for await (const piece of output) yield piece as Buffer
-  } catch (error) {
-    throw damaged(path, compression, error)
+    return isEncrypted((await begin(file, magicBytes)).head)
   } finally {
-    output.destroy()
     file.destroy()
   }
-  const failure = await ended
-  if (failure) throw damaged(path, compression, failure.error)
+}
+
+/** The first bytes, where there are as many, and all of it with them. */
+async function begin(
+  source: AsyncIterable<Buffer>,
+  bytes: number,
+): Promise<{ head: Buffer; pieces: AsyncGenerator<Buffer> }> {
+  const iterator = source[Symbol.asyncIterator]()
+  let head: Buffer = Buffer.alloc(0)
+  while (head.length < bytes) {
+    const { done, value } = await iterator.next()
+    if (done) break
+    head = head.length === 0 ? value : Buffer.concat([head, value])
+  }
+  const rest = async function* () {
+    try {
+      if (head.length > 0) yield head
+      for (let next = await iterator.next(); !next.done; next = await iterator.next()) yield next.value
+    } finally {
+      await iterator.return?.()
+    }
+  }
+  return { head, pieces: rest() }
+}
+
+function compressionOf(head: Buffer): Compression {
+  return magic.find(([, bytes]) => bytes.every((byte, at) => head[at] === byte))?.[0] ?? 'none'
 }
 
 /** `none` where the name of a file asks for no compression. */
@@ -89,35 +99,71 @@ export async function requireCompressor(compression: Compression): Promise<void>
   // Of nothing: it ends at once.
   const program = spawn(compression, ['-c'], { stdio: 'ignore' })
   await once(program, 'exit').catch(() => {
-    throw toolMissing(compression, 'write', 'or take --compress gzip, which needs no program')
+    throw toolMissing(compression, 'write', 'or take another compression: gzip needs no program')
   })
 }
 
-/** Compresses `from` into the new file `to`, and makes it durable. Whoever calls removes `to` where this throws. */
-export async function writeCompressed(from: string, to: string, compression: Compressed): Promise<void> {
-  const file = createReadStream(from, { highWaterMark: pieceBytes })
-  const { output, finished } = passThrough(compression, 'compress', file)
-  const [written, ended] = await Promise.allSettled([
-    pipeline(output, createWriteStream(to, { flags: 'wx', mode: 0o600 })),
-    finished,
-  ])
-  // A full disk makes the program fail as well: the cause comes first.
-  if (written.status === 'rejected') throw written.reason
-  if (ended.status === 'rejected') throw compressorFailed(compression, ended.reason)
-  await fsyncFile(to)
+/** Throws IO where the compressor does not get through. */
+export async function* compress(pieces: AsyncIterable<Buffer>, compression: Compressed): AsyncGenerator<Buffer> {
+  yield* through(pieces, compression, 'compress', (error) => compressorFailed(compression, error))
 }
 
 function compressorFailed(compression: Compressed, error: unknown): unknown {
-  if (error instanceof BootkeeperError) return error
+  if (isFileError(error)) return error
   const reason = (error as Error).message.split('\n')[0]!.slice(0, 200)
-  return new BootkeeperError('EXPORT_FAILED', `${compression} did not get through: ${reason}.`, { cause: error })
+  return new BootkeeperError('IO', `${compression} did not get through: ${reason}.`, { cause: error })
 }
 
 type Direction = 'compress' | 'decompress'
 
-function passThrough(compression: Compressed, direction: Direction, file: Readable) {
+/** `failed` makes the error of the compressor; one of the source passes as it is. */
+async function* through(
+  pieces: AsyncIterable<Buffer>,
+  compression: Compressed,
+  direction: Direction,
+  failed: (error: unknown) => unknown,
+): AsyncGenerator<Buffer> {
+  let ofSource: { error: unknown } | undefined
+  const watched = async function* () {
+    const iterator = pieces[Symbol.asyncIterator]()
+    try {
+      for (;;) {
+        // Not what is thrown at the yield: that is how a compressor that failed ends this.
+        const next = await iterator.next().catch((error: unknown) => {
+          ofSource = { error }
+          throw error
+        })
+        if (next.done) return
+        yield next.value
+      }
+    } finally {
+      await iterator.return?.()
+    }
+  }
+  const source = Readable.from(watched())
+  const { output, finished } = passThrough(compression, direction, source)
+  // Ends before the loop does when the consumer stops early; the error, if any, is thrown after it.
+  const ended = finished.then(
+    () => undefined,
+    (error: unknown) => ({ error }),
+  )
+  try {
+    for await (const piece of output) yield piece as Buffer
+    const failure = await ended
+    if (failure) throw failure.error
+  } catch (error) {
+    throw ofSource ? ofSource.error : error instanceof BootkeeperError ? error : failed(error)
+  } finally {
+    output.destroy()
+    source.destroy()
+  }
+  // A program that ended well without its input to the end, or with another end than was written, proves nothing.
+  if (ofSource) throw ofSource.error
+}
+
+function passThrough(compression: Compressed, direction: Direction, source: Readable) {
   const transform = inNode(compression, direction)
-  if (transform) return { output: transform, finished: pipeline(file, transform) }
+  if (transform) return { output: transform, finished: pipeline(source, transform) }
   const program = spawn(compression, [direction === 'compress' ? '-c' : '-dc'], { stdio: ['pipe', 'pipe', 'pipe'] })
   let said = ''
   program.stderr.on('data', (data) => {
@@ -127,7 +173,7 @@ function passThrough(compression: Compressed, direction: Direction, file: Readab
     program.once('error', () =>
       reject(
         direction === 'compress'
-          ? toolMissing(compression, 'write', 'or take --compress gzip, which needs no program')
+          ? toolMissing(compression, 'write', 'or take another compression: gzip needs no program')
           : toolMissing(compression, 'read', 'or decompress the file first'),
       ),
     )
@@ -136,7 +182,7 @@ function passThrough(compression: Compressed, direction: Direction, file: Readab
     )
   })
   // The program may end before it has read everything; its exit code tells.
-  const fed = pipeline(file, program.stdin).catch(() => undefined)
+  const fed = pipeline(source, program.stdin).catch(() => undefined)
   return { output: program.stdout, finished: Promise.all([exited, fed]).then(() => undefined) }
 }
 
@@ -160,10 +206,15 @@ function inNode(compression: Compressed, direction: Direction): Transform | unde
   return direction === 'compress' ? createZstdCompress?.(options) : createZstdDecompress?.(options)
 }
 
-function damaged(path: string, compression: Compression, error: unknown): BootkeeperError {
-  if (error instanceof BootkeeperError) return error
+function damaged(path: string, compression: Compression, error: unknown): unknown {
+  if (isFileError(error)) return error
   const reason = (error as Error).message.split('\n')[0]!.slice(0, 200)
   return new BootkeeperError('EXPORT_DAMAGED', `${path}: its ${compression} data is damaged: ${reason}.`, {
     cause: error,
   })
+}
+
+/** Of the file system, with its own code; zlib has codes as well. */
+function isFileError(error: unknown): boolean {
+  return error instanceof BootkeeperError || (error as NodeJS.ErrnoException).syscall !== undefined
 }

@@ -68,6 +68,35 @@ export const settingsSchema = z.object({
     .describe(
       'How many backups made by boots are kept. The pinned one, and those you made yourself, are never counted.',
     ),
+  BACKUP_COMPRESSION: z
+    .enum(['none', 'gzip', 'zstd', 'bzip2'], 'none, gzip, zstd or bzip2')
+    .default('none')
+    .describe('How the files of backups are compressed. A dump of PostgreSQL already is, and stays as it is.'),
+  BACKUP_AGE_RECIPIENTS: z
+    .string()
+    .refine((value) => !/^(ssh-|-----|AGE-SECRET-KEY|age1\S*[^\w\s,])/i.test(value), {
+      error: 'public keys of age (age1…), with commas or spaces between, or a file of them, one a line',
+    })
+    .optional()
+    .describe('Encrypts backups for the holders of these keys. Not together with a passphrase.'),
+  BACKUP_AGE_PASSPHRASE: z.string().optional().describe('Encrypts backups with this passphrase, and decrypts them.'),
+  BACKUP_AGE_PASSPHRASE_FILE: z
+    .string()
+    .optional()
+    .describe('The same in a file, such as a Docker secret. A newline at its end does not count.'),
+  BACKUP_AGE_IDENTITY: z
+    .string()
+    .regex(
+      /^AGE-SECRET-KEY-/,
+      'a secret key of age, AGE-SECRET-KEY-1…; a file of it goes into BACKUP_AGE_IDENTITY_FILE',
+    )
+    .optional()
+    .describe('The secret key that decrypts backups.'),
+  BACKUP_AGE_IDENTITY_FILE: z
+    .string()
+    .refine((value) => !/^AGE-SECRET-KEY-/i.test(value), 'a file; the key itself goes into BACKUP_AGE_IDENTITY')
+    .optional()
+    .describe('The same in a file, as age-keygen writes it.'),
   IMPORT_FORMATS: z
     .string()
     .optional()
@@ -96,6 +125,16 @@ export const settingsSchema = z.object({
     .describe('pretty: for people. json: one object a line. auto: pretty on a terminal, else json.'),
 })
 
+/** What the settings say of encryption. Files are read where they are needed. */
+export interface AgeSettings {
+  /** Public keys, or a file of them. */
+  recipients?: string
+  passphrase?: string
+  passphraseFile?: string
+  identity?: string
+  identityFile?: string
+}
+
 export interface Config {
   databaseUrl: string
   dataDir: string
@@ -113,6 +152,11 @@ export interface Config {
   lockWaitMs: number
   busyWaitMs: number
   keepBootBackups: number
+  compression: 'none' | 'gzip' | 'zstd' | 'bzip2'
+  /** How backups are encrypted. */
+  age: AgeSettings
+  /** What reads encrypted files: the same, unless a command was given another key. */
+  keys: Omit<AgeSettings, 'recipients'>
   importFormats: string | undefined
   nativeEngine: boolean
   host: string
@@ -137,11 +181,20 @@ export function readConfig(words: string[] = [], env: NodeJS.ProcessEnv = proces
   if (!parsed.success) {
     const { path, message } = parsed.error.issues[0]!
     const name = String(path[0])
-    const value = name === 'DATABASE_URL' ? hideCredentials(env[name]!) : env[name]
-    throw new BootkeeperError('SETTINGS_INVALID', `${name} is "${value}", but takes ${message}.`)
+    // Somebody may have put a secret where another value belongs.
+    const is = name.startsWith('BACKUP_AGE_') ? 'has another value' : `is "${hideCredentials(env[name]!)}"`
+    throw new BootkeeperError('SETTINGS_INVALID', `${name} ${is}, but takes ${message}.`)
   }
   const set = parsed.data
+  requireOne(given, 'BACKUP_AGE_RECIPIENTS', 'BACKUP_AGE_PASSPHRASE', 'BACKUP_AGE_PASSPHRASE_FILE')
+  requireOne(given, 'BACKUP_AGE_IDENTITY', 'BACKUP_AGE_IDENTITY_FILE')
   const dataDir = resolve(set.DATA_DIR)
+  const keys = {
+    ...(set.BACKUP_AGE_PASSPHRASE ? { passphrase: set.BACKUP_AGE_PASSPHRASE } : {}),
+    ...(set.BACKUP_AGE_PASSPHRASE_FILE ? { passphraseFile: resolve(set.BACKUP_AGE_PASSPHRASE_FILE) } : {}),
+    ...(set.BACKUP_AGE_IDENTITY ? { identity: set.BACKUP_AGE_IDENTITY } : {}),
+    ...(set.BACKUP_AGE_IDENTITY_FILE ? { identityFile: resolve(set.BACKUP_AGE_IDENTITY_FILE) } : {}),
+  }
   return {
     databaseUrl: set.DATABASE_URL,
     dataDir,
@@ -159,6 +212,9 @@ export function readConfig(words: string[] = [], env: NodeJS.ProcessEnv = proces
     lockWaitMs: set.LOCK_WAIT_SECONDS * 1000,
     busyWaitMs: set.BUSY_WAIT_SECONDS * 1000,
     keepBootBackups: set.KEEP_BOOT_BACKUPS,
+    compression: set.BACKUP_COMPRESSION,
+    age: { ...keys, ...(set.BACKUP_AGE_RECIPIENTS ? { recipients: set.BACKUP_AGE_RECIPIENTS.trim() } : {}) },
+    keys,
     importFormats: set.IMPORT_FORMATS,
     nativeEngine: set.SCHEMA_ENGINE === 'native',
     host: set.HOST,
@@ -168,9 +224,18 @@ export function readConfig(words: string[] = [], env: NodeJS.ProcessEnv = proces
   }
 }
 
-/** The same text with the user and password of every address in it masked. */
+function requireOne(given: Record<string, string | undefined>, ...names: string[]): void {
+  const set = names.filter((name) => given[name] !== undefined)
+  if (set.length < 2) return
+  throw new BootkeeperError('SETTINGS_INVALID', `${set.join(' and ')} are set, but exclude each other.`, {
+    next: `Set one of them only.`,
+  })
+}
+
+/** The same text with the user and password of every address in it masked, and every secret key of age. */
 export function hideCredentials(text: string): string {
   return text
+    .replace(/AGE-SECRET-KEY-[\w-]+/gi, 'AGE-SECRET-KEY-***')
     .replace(/([a-z][a-z0-9+.-]*:\/\/)[^\s/@]+@/gi, '$1***@')
     .replace(/([?&](?:password|token|secret|sslpassword|api_?key)=)[^&\s]+/gi, '$1***')
 }

@@ -193,6 +193,18 @@ export const errorTable = {
     safe: unchanged,
     next: 'Run `npx bootkeeper list` and take another backup.',
   },
+  KEY_NEEDED: {
+    exitCode: 78,
+    meaning: 'A file is encrypted, or is to be encrypted, and there is no key for that here.',
+    safe: unchanged,
+    next: 'Set BACKUP_AGE_IDENTITY_FILE, or BACKUP_AGE_PASSPHRASE_FILE, or give the command --identity FILE or --passphrase-file FILE.',
+  },
+  DECRYPTION_FAILED: {
+    exitCode: 65,
+    meaning: 'An encrypted file was encrypted for another key or passphrase, or is damaged or cut short.',
+    safe: unchanged,
+    next: 'Try the key that it was encrypted for. If that is the one, take another backup: `npx bootkeeper list` shows them.',
+  },
   TOOL_MISSING: {
     exitCode: 69,
     meaning: 'A program that is needed is not installed, or is too old for the server.',

@@ -10,17 +10,19 @@ import { describeBackup, type Origin, type SafeCopy } from './backup.ts'
 import { startChild } from './child.ts'
 import type { Config } from './config.ts'
 import type { DataModel } from './data-model.ts'
+import { isEncrypting } from './encryption.ts'
 import type { Engine } from './engines/engine.ts'
 import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import type { operations } from './export-child.ts'
-import { latestPath, replaceLatest } from './export-latest.ts'
+import { findLatest, replaceLatest } from './export-latest.ts'
 import { partialPath, writeAtomically } from './files.ts'
 import type { VerifiedExport } from './formats/bootkeeper.ts'
 import { exportHeaderSchema } from './formats/bootkeeper-header.ts'
 import { formatBytes, formatCount } from './log.ts'
-import { type BackupFile, commitBackup, newStem, readManifest, totalOf } from './manifest.ts'
+import { type BackupFile, commitBackup, exportOf, newStem, readManifest, totalOf } from './manifest.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
 import { type BootState, writeState } from './state.ts'
+import { isPlain, openEncoding, storeFile } from './stored-file.ts'
 import type { StepResult } from './timeline.ts'
 
 /** Why backup_latest.json is older than the newest export. */
@@ -44,12 +46,14 @@ export async function exportIfChanged(
 ): Promise<StepResult<void>> {
   const source = await engine.signature()
   const last = state.export
-  if (
-    last?.source === source &&
-    existsSync(latestPath(config)) &&
-    existsSync(join(config.backupsDir, `${last.stem}.json`))
-  )
-    return { skipped: true, text: `nothing was written since ${last.stem}.json`, value: undefined }
+  const known =
+    last?.source === source
+      ? await readManifest(config.backupsDir, last.stem).then(exportOf, () => undefined)
+      : undefined
+  // Who turned encryption on does not want to wait for the next change.
+  const isWanted = (known?.encryption !== undefined) === isEncrypting(config)
+  if (known && isWanted && existsSync(join(config.backupsDir, known.name)) && (await findLatest(config)))
+    return { skipped: true, text: `nothing was written since ${known.name}`, value: undefined }
   const { stem, file, keptLatest } = await exportDatabase(
     config,
     engine,
@@ -62,7 +66,8 @@ export async function exportIfChanged(
   await writeState(config.stateDir, state)
   const models = Object.keys(file.counts ?? {}).length
   const rows = totalOf(file.counts ?? {})
-  const text = `${file.name}, ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'} of ${models} models, ${formatBytes(file.sizeBytes)}, read back`
+  const unproven = file.readBack ? '; what is inside was not, for want of the key' : ''
+  const text = `${file.name}, ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'} of ${models} models, ${formatBytes(file.sizeBytes)}, read back${unproven}`
   if (keptLatest) return { text: `${text}; ${keptLatestNote}`, value: undefined }
   return { text, value: undefined }
 }
@@ -83,15 +88,19 @@ export async function exportDatabase(
   const stem = intoStem ?? (await newStem(config.backupsDir))
   const name = `${stem}.json`
   const partial = partialPath(join(config.backupsDir, name))
+  let plain = partial
   try {
-    const written = await writeExport(config, engine, schema, origin, stem, partial, watch)
-    const file: BackupFile = {
+    const encoding = await openEncoding(config)
+    if (!isPlain(encoding)) plain = partialPath(join(config.stateDir, name))
+    const written = await writeExport(config, engine, schema, origin, stem, plain, watch)
+    const plainFile: BackupFile = {
       role: 'export',
       name,
       sizeBytes: written.sizeBytes,
       sha256: written.fileSha256,
       counts: written.counts,
     }
+    const file = isPlain(encoding) ? plainFile : await storeFile(plain, partial, plainFile, encoding, watch.signal)
     const manifest = intoStem
       ? await readManifest(config.backupsDir, intoStem)
       : describeBackup(stem, engine, origin, [file], { begunAt })
@@ -102,8 +111,10 @@ export async function exportDatabase(
     await commitBackup(config.backupsDir, manifest, [{ partial, file }])
     return { stem, file, keptLatest: !(await replaceLatest(config, file)) }
   } catch (error) {
-    await rm(partial, { force: true })
     throw asExportError(error, watch.signal)
+  } finally {
+    await rm(plain, { force: true })
+    await rm(partial, { force: true })
   }
 }
 
@@ -147,7 +158,11 @@ export async function writeExport(
 }
 
 export function asExportError(error: unknown, signal?: AbortSignal): unknown {
-  if (error instanceof BootkeeperError || signal?.aborted) return error
+  if (signal?.aborted) return error
+  if (error instanceof BootkeeperError) {
+    const { code, message, next } = error
+    return code === 'IO' ? new BootkeeperError('EXPORT_FAILED', message, { cause: error, next }) : error
+  }
   const known = asBootkeeperError(error)
   if (
     ['DISK_FULL', 'DATA_DIR_NOT_WRITABLE', 'FILE_NOT_READABLE', 'DATABASE_CORRUPT', 'DATABASE_BUSY'].includes(

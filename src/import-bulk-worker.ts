@@ -18,7 +18,7 @@ parentPort?.on('message', (order: BulkOrder) => {
   } else read(order).catch((error: Error) => post({ error: error.message }))
 })
 
-async function read({ path, header, model, columns }: BulkRequest): Promise<void> {
+async function read({ path, keys, header, model, columns }: BulkRequest): Promise<void> {
   const map = mapSource(model, header)
   const plans = planBulk(map, header, ({ name }) => columns[name] ?? [])
   const rows = new BulkRows(plans, map.unknown)
@@ -26,7 +26,7 @@ async function read({ path, header, model, columns }: BulkRequest): Promise<void
   const onChecksum = (checksum: string) => {
     recorded = checksum
   }
-  for await (const batch of readExportFile(path, { onChecksum }))
+  for await (const batch of readExportFile(path, keys, { onChecksum }))
     for (const row of batch) {
       const full = rows.add(row)
       if (full) await send(full)

@@ -2,6 +2,7 @@
 // batches wait between the two, however fast the file is read; what goes wrong there is thrown here.
 
 import type { DataModel } from './data-model.ts'
+import type { Keys } from './encryption.ts'
 import type { BulkBatch, BulkEnd } from './engines/bulk-rows.ts'
 import { requireChecksum } from './formats/bootkeeper-check.ts'
 import { checksumOf } from './formats/bootkeeper-reader.ts'
@@ -10,6 +11,7 @@ import { startThread } from './thread.ts'
 
 export interface BulkRequest {
   path: string
+  keys: Keys
   header: SourceHeader
   model: DataModel
   /** By model of the file: the columns of its table that can be written. */
@@ -56,7 +58,7 @@ export function startBulkReader(): BulkReader {
       })
       thread.postMessage(request satisfies BulkOrder)
       // This thread waits for the other one half of the time.
-      const checksum = checksumOf(request.path)
+      const checksum = checksumOf(request.path, request.keys)
       checksum.catch(() => undefined)
       const { end, recorded } = await Promise.race([ended, broken])
       requireChecksum(request.path, await checksum, recorded)

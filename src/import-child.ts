@@ -5,6 +5,7 @@ import { stat } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { reportProgress, serveOperations } from './child.ts'
 import type { DataModel } from './data-model.ts'
+import type { Keys } from './encryption.ts'
 import type { ImportOptions, ImportReport, StagedImport } from './engines/engine-import.ts'
 import { type ImportTarget, openImport } from './engines/open-import.ts'
 import { BootkeeperError } from './errors.ts'
@@ -17,6 +18,8 @@ export interface FileRequest {
   path: string
   /** Whose a file is that does not say. */
   userName?: string
+  /** What opens the file, should it be encrypted. */
+  keys: Keys
   /** A module with the app's own `formats` and `resolveTitle`. */
   extensions?: string
 }
@@ -59,14 +62,14 @@ export const operations = {
   async plan(call: ImportCall): Promise<{ file: FileDescription; report: ImportReport }> {
     // Read by SQLite whenever it makes a temporary file, which it unlinks at once: a kill leaves nothing there.
     process.env.SQLITE_TMPDIR = call.temporaryDirectory
-    const { path, model, into } = call
+    const { path, keys, model, into } = call
     const isWorthwhile = into.engine === 'sqlite' && (await sizeOf(path)) >= worthwhileBytes
     const reader = isWorthwhile ? startBulkReader() : undefined
     try {
       const source = await open(call)
       const { header } = source
       const readBulk: ImportOptions['readBulk'] = (columns, onBatch) =>
-        (reader as BulkReader).read({ path, header, model, columns }, onBatch)
+        (reader as BulkReader).read({ path, keys, header, model, columns }, onBatch)
       let rows = 0
       const onProgress = (read: number) => {
         rows += read
@@ -128,8 +131,8 @@ async function openOfAnyone(request: FileRequest): Promise<Described> {
   }
 }
 
-async function open({ path, userName, extensions }: FileRequest): Promise<Source> {
-  return await openSource(path, { ...(userName === undefined ? {} : { userName }), ...(await load(extensions)) })
+async function open({ path, keys, userName, extensions }: FileRequest): Promise<Source> {
+  return await openSource(path, { keys, ...(userName === undefined ? {} : { userName }), ...(await load(extensions)) })
 }
 
 async function load(extensions: string | undefined): Promise<{ formats?: Format[]; resolveTitle?: ResolveTitle }> {

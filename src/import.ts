@@ -17,7 +17,7 @@ import { readDataModelCached } from './export.ts'
 import { partialPath } from './files.ts'
 import type { FileDescription, operations } from './import-child.ts'
 import { takeLock } from './lock.ts'
-import { readManifest, verifyFile } from './manifest.ts'
+import { readManifest, stemOf, verifyFile } from './manifest.ts'
 import { makeEmptyDatabase } from './prisma/new-database.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
 import { readState, writeState } from './state.ts'
@@ -106,7 +106,7 @@ export async function applyImport(tools: ImportTools, request: ImportRequest): P
 async function noteRestored({ backupsDir, stateDir }: Config, { path, mode }: ImportRequest): Promise<void> {
   if (mode !== 'replace' || dirname(path) !== resolve(backupsDir)) return
   const state = await readState(stateDir)
-  await writeState(stateDir, { ...state, restored: { stem: basename(path, '.json'), at: new Date().toISOString() } })
+  await writeState(stateDir, { ...state, restored: { stem: stemOf(basename(path)), at: new Date().toISOString() } })
 }
 
 /** Throws all but the damage of a database that is to be replaced: what would be added to it needs it, that does not. */
@@ -145,7 +145,7 @@ export async function exportPath(config: Config, fileOrStem: string): Promise<st
   }
   if (/[/\\]/.test(fileOrStem))
     throw new BootkeeperError('BACKUP_NOT_FOUND', `There is no file ${fileOrStem}.`, { next: 'Check the path.' })
-  const stem = fileOrStem.replace(/\.(manifest\.json|json|db|dump)$/, '')
+  const stem = stemOf(fileOrStem)
   const manifest = await readManifest(config.backupsDir, stem).catch((error: unknown) => {
     if (stem.startsWith('backup_') || asBootkeeperError(error).code !== 'BACKUP_NOT_FOUND') throw error
     throw new BootkeeperError(
@@ -255,6 +255,7 @@ async function inChild<Result>(
 function fileRequest(config: Config, path: string, userName: string | undefined) {
   return {
     path: isAbsolute(path) ? path : resolve(path),
+    keys: config.keys,
     ...(userName === undefined ? {} : { userName }),
     ...(config.importFormats === undefined ? {} : { extensions: resolve(config.importFormats) }),
   }

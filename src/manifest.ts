@@ -199,6 +199,11 @@ export async function readManifest(backupsDir: string, stem: string): Promise<Ma
   return manifest
 }
 
+/** Of the name of a backup, or of one of its files. */
+export function stemOf(name: string): string {
+  return name.replace(/\.(manifest\.json|(json|db|dump)(\.(gz|zst|bz2))?(\.age)?)$/, '')
+}
+
 export function copyOf(manifest: Manifest): BackupFile | undefined {
   return manifest.files.find(({ role }) => role === 'copy')
 }

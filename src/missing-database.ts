@@ -3,14 +3,14 @@
 // good for leaving exactly this backup behind; what was left behind is kept.
 
 import { rename, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { adviseRestore, mayHoldRows } from './best-backup.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import { aboutOtherCode, isCode, lossCode } from './data-loss.ts'
 import type { Engine } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
-import { latestPath, latestRows } from './export-latest.ts'
+import { findLatest, latestRows } from './export-latest.ts'
 import { fsyncDirectory } from './files.ts'
 import { formatCount } from './log.ts'
 import { listBackups, rowsOf } from './manifest.ts'
@@ -29,7 +29,7 @@ export async function requireFreshStart(config: Config, engine: Engine, state: B
   if (isCode(config.acceptDataLoss, code)) {
     if (left.isListed) state.leftBehind = [...new Set([...state.leftBehind, left.name])]
     await writeState(config.stateDir, state)
-    const name = left.isListed ? left.name : await setLatestAside(config)
+    const name = left.isListed ? left.name : await setLatestAside(config, left.name)
     return `no database; ACCEPT_DATA_LOSS allows a new one. ${name} is kept`
   }
   const what =
@@ -66,9 +66,9 @@ async function leftBehind(config: Config, engine: Engine, state: BootState): Pro
       restore: advice?.text ?? `None of the backups can be put back as it is: ${command('verify')} says why.`,
     }
   }
+  const path = await findLatest(config)
   const rows = await latestRows(config)
-  if (rows === 0) return undefined
-  const path = latestPath(config)
+  if (path === undefined || rows === 0) return undefined
   return {
     name: path,
     isListed: false,
@@ -82,10 +82,10 @@ function countOf(rows: number): string {
 }
 
 /** Otherwise the first export of the new database would be the end of the only file that has the data. */
-async function setLatestAside(config: Config): Promise<string> {
-  const path = latestPath(config)
+async function setLatestAside(config: Config, path: string): Promise<string> {
   const { mtime } = await stat(path)
-  const aside = join(config.dataDir, `backup_latest.left-behind-${mtime.toISOString().replace(/[:.]/g, '-')}.json`)
+  const time = mtime.toISOString().replace(/[:.]/g, '-')
+  const aside = join(config.dataDir, basename(path).replace('latest', `latest.left-behind-${time}`))
   await rename(path, aside)
   await fsyncDirectory(config.dataDir)
   return aside

@@ -14,7 +14,9 @@ import { type Lock, takeLock } from './lock.ts'
 import type { Log } from './log.ts'
 import { settleCommits } from './manifest.ts'
 import { type BootState, readState, writeState } from './state.ts'
+import { openEncoding } from './stored-file.ts'
 import type { StepResult } from './timeline.ts'
+import { sweepWorkingCopies } from './working-copy.ts'
 
 export interface Ground {
   lock: Lock
@@ -27,6 +29,8 @@ export async function prepare(
   log: Log,
   signal: AbortSignal,
 ): Promise<StepResult<Ground>> {
+  // Wrong keys are said now, not when the first backup is to be encrypted.
+  await openEncoding(config)
   const directories = [config.dataDir, config.backupsDir, config.stateDir]
   if (engine.workDirectory && !directories.includes(engine.workDirectory)) directories.push(engine.workDirectory)
   for (const directory of directories) await requireWritable(directory)
@@ -38,6 +42,7 @@ export async function prepare(
   })
   const swept = await cleanUpAlone(config, directories)
   const state = await readState(config.stateDir)
+  await sweepWorkingCopies(config, state.unprovenChange)
   state.attempts += 1
   state.lossSalt ||= newSalt()
   await writeState(config.stateDir, state)

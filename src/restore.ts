@@ -1,28 +1,31 @@
 // Restore: puts the copy of a backup back.
-// Guarantees: the backup is read back before anything else; its pages, indexes and counts are checked beside the live
+// Guarantees: the backup is read back, decrypted and decompressed, before anything else; its pages, indexes and counts are checked beside the live
 // database; the present one is backed up, or where it is damaged set aside, before it is replaced, whole or not at all;
 // nothing is deleted.
 
-import { join } from 'node:path'
 import { type Origin, takeBackup } from './backup.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
-import { copyOf, exportOf, type Manifest, readManifest, verifyFile } from './manifest.ts'
+import { copyOf, exportOf, type Manifest, readManifest, stemOf } from './manifest.ts'
 import { isMissing } from './missing-database.ts'
 import { readState, writeState } from './state.ts'
+import { decodeFile } from './stored-file.ts'
 
 export interface RestorePlan {
   manifest: Manifest
+  /** The plain copy, verified. */
   copyPath: string
+  /** Removes the plain copy where it was made of an encoded one. The plan is then of no more use. */
+  discard(): Promise<void>
   /** What there is now: nothing, a database that is backed up first, or a damaged one that is set aside. */
   present: 'none' | 'database'
 }
 
 /** Verifies the backup and says what would happen; changes nothing. Throws BACKUP_NOT_FOUND, BACKUP_DAMAGED. */
 export async function planRestore(config: Config, engine: Engine, stem: string): Promise<RestorePlan> {
-  const manifest = await readManifest(config.backupsDir, stem.replace(/\.(manifest\.json|json|db|dump)$/, ''))
+  const manifest = await readManifest(config.backupsDir, stemOf(stem))
   const file = copyOf(manifest)
   if (!file)
     throw new BootkeeperError('BACKUP_NOT_FOUND', `${manifest.stem} has an export, but no copy to put back.`, {
@@ -33,16 +36,20 @@ export async function planRestore(config: Config, engine: Engine, stem: string):
       'BACKUP_NOT_FOUND',
       `${manifest.stem} is a copy of ${manifest.engine}, but the database is ${engine.kind}.`,
     )
-  await verifyFile(config.backupsDir, file).catch((error: unknown) => {
+  const { path, remove } = await decodeFile(config, file).catch((error: unknown) => {
     throw withOtherWay(error, manifest)
   })
-  const copyPath = join(config.backupsDir, file.name)
-  const problems = await engine.checkCopy(copyPath)
-  if (problems.length > 0)
-    throw withOtherWay(new BootkeeperError('BACKUP_DAMAGED', `${file.name} is damaged: ${problems[0]}.`), manifest)
-  // What cannot be read is there all the same: it is set aside.
-  const missing = await isMissing(engine).catch(() => false)
-  return { manifest, copyPath, present: missing ? 'none' : 'database' }
+  try {
+    const problems = await engine.checkCopy(path)
+    if (problems.length > 0)
+      throw withOtherWay(new BootkeeperError('BACKUP_DAMAGED', `${file.name} is damaged: ${problems[0]}.`), manifest)
+    // What cannot be read is there all the same: it is set aside.
+    const missing = await isMissing(engine).catch(() => false)
+    return { manifest, copyPath: path, discard: remove, present: missing ? 'none' : 'database' }
+  } catch (error) {
+    await remove()
+    throw error
+  }
 }
 
 /** The caller holds the lock. */

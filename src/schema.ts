@@ -5,7 +5,7 @@
 
 import { mkdir, readdir, readFile } from 'node:fs/promises'
 import { dirname, join, relative } from 'node:path'
-import type { SafeCopy } from './backup.ts'
+import type { PlainCopy, SafeCopy } from './backup.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import { hideCredentials } from './config.ts'
@@ -59,13 +59,15 @@ export async function followSchema(
       text: `database and schema are in step (fingerprint ${before.slice(0, 8)})`,
       value: { changed: false },
     }
-  const result = config.schemaMode === 'push' ? await push(context, copy) : await deploy(context, copy)
+  // Before anything is rehearsed: on PostgreSQL a rehearsal holds locks that a dump would wait for.
+  const plain = await copy?.plain(context.signal)
+  const result = config.schemaMode === 'push' ? await push(context, plain) : await deploy(context, plain)
   state.inStep = await currentFingerprint(context)
   await writeState(config.stateDir, state)
   return result
 }
 
-async function push(context: SchemaContext, copy: SafeCopy | undefined): Promise<StepResult<{ changed: boolean }>> {
+async function push(context: SchemaContext, copy: PlainCopy | undefined): Promise<StepResult<{ changed: boolean }>> {
   const { engine, schema, signal } = context
   if (engine.kind === 'postgresql' && !copy) {
     requirePrisma(await prisma(context, ['db', 'push'], engine.url))
@@ -99,7 +101,7 @@ async function push(context: SchemaContext, copy: SafeCopy | undefined): Promise
   }
 }
 
-async function deploy(context: SchemaContext, copy: SafeCopy | undefined): Promise<StepResult<{ changed: boolean }>> {
+async function deploy(context: SchemaContext, copy: PlainCopy | undefined): Promise<StepResult<{ changed: boolean }>> {
   const { config, engine, schema, signal } = context
   const { directory, names } = await findMigrations(schema.location)
   if (names.length === 0)
@@ -160,7 +162,7 @@ async function passGate({ config, state, log }: SchemaContext, rehearsal: Rehear
 async function adopt(
   context: SchemaContext,
   rehearsal: Rehearsal,
-  copy: SafeCopy | undefined,
+  copy: PlainCopy | undefined,
   losses: Loss[],
 ): Promise<void> {
   const { config, state, signal } = context
@@ -173,7 +175,7 @@ async function adopt(
 }
 
 // Written before the change goes live: a boot that dies in between knows which copy belongs to it.
-async function noteChange({ config, state }: SchemaContext, copy: SafeCopy): Promise<void> {
+async function noteChange({ config, state }: SchemaContext, copy: PlainCopy): Promise<void> {
   state.unprovenChange ??= copy.stem
   await writeState(config.stateDir, state)
 }

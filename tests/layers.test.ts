@@ -28,10 +28,12 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'import-child',
     'import-bulk',
     'import-bulk-worker',
+    'working-copy',
   ].map(inSrc),
   3: [
     ...['prisma/', 'engines/', 'formats/', 'stores/'],
     ...['manifest', 'state', 'timeline', 'data-loss', 'app-identity', 'command-hint', 'compression'],
+    ...['encryption', 'stored-file'],
   ].map(inSrc),
   4: [
     'config',

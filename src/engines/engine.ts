@@ -12,6 +12,8 @@ export interface Engine {
   readonly url: string
   /** The ending of a copy's file: `db` or `dump`. */
   readonly copyExtension: string
+  /** A copy is compressed already. */
+  readonly compressesCopies: boolean
   /** A directory that the engine leaves temporary files in, to be swept by the next boot. */
   readonly workDirectory: string | undefined
 

@@ -19,6 +19,7 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
     description: `${server.host}:${server.port}/${server.database}`,
     url: databaseUrl,
     copyExtension: 'dump',
+    compressesCopies: true,
     workDirectory: undefined,
 
     async signature() {

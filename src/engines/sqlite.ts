@@ -36,6 +36,7 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
     description: path,
     url: `file:${path}`,
     copyExtension: 'db',
+    compressesCopies: false,
     workDirectory: dirname(path),
 
     async signature() {

@@ -4,6 +4,7 @@
 import { isAscii, isUtf8, transcode } from 'node:buffer'
 import { createHash } from 'node:crypto'
 import { readDecompressed } from '../compression.ts'
+import type { Keys } from '../encryption.ts'
 import { BootkeeperError } from '../errors.ts'
 import type { SourceRow } from '../import-source.ts'
 import { DocumentCheck, requireChecksum } from './bootkeeper-check.ts'
@@ -60,14 +61,18 @@ export async function* readExportRows(
 }
 
 /** The rows of a file that is known to be an export of this version. Throws as `readExportRows` does. */
-export async function* readExportFile(path: string, options: ReadExportOptions = {}): AsyncGenerator<SourceRow[]> {
-  yield* readExportRows(path, readDecompressed(path), options)
+export async function* readExportFile(
+  path: string,
+  keys: Keys,
+  options: ReadExportOptions = {},
+): AsyncGenerator<SourceRow[]> {
+  yield* readExportRows(path, readDecompressed(path, keys), options)
 }
 
 /** Of the content that an export's checksum is over: for a thread that has time while another one reads the rows. */
-export async function checksumOf(path: string): Promise<string> {
+export async function checksumOf(path: string, keys: Keys): Promise<string> {
   const hash = new ContentHash()
-  for await (const block of wholeLines(path, readDecompressed(path))) hash.add(block)
+  for await (const block of wholeLines(path, readDecompressed(path, keys))) hash.add(block)
   return hash.sha256
 }
 

@@ -5,12 +5,17 @@ import { BootkeeperError } from '../errors.ts'
 import type { Source, SourceHeader } from '../import-source.ts'
 import { formatName, formatVersion } from './bootkeeper-document.ts'
 import { type ExportHeader, exportHeaderSchema } from './bootkeeper-header.ts'
-import { readExportFile, readExportRows } from './bootkeeper-reader.ts'
+import { readExportRows } from './bootkeeper-reader.ts'
 
 export const currentFormat = `${formatName} ${formatVersion}`
 
-/** `beginning` are its first lines. */
-export async function openLines(path: string, beginning: string, pieces: AsyncGenerator<Buffer>): Promise<Source> {
+/** `beginning` are its first lines; `again` begins to read the file once more. */
+export async function openLines(
+  path: string,
+  beginning: string,
+  pieces: AsyncGenerator<Buffer>,
+  again: () => AsyncIterable<Buffer>,
+): Promise<Source> {
   requireVersion(path, /^"version": (.{1,20}),$/m.exec(beginning)?.[1])
   let header: ExportHeader | undefined
   const rows = readExportRows(path, pieces, {
@@ -26,7 +31,7 @@ export async function openLines(path: string, beginning: string, pieces: AsyncGe
   }
   let isBegun = false
   function batches() {
-    if (isBegun) return readExportFile(path)
+    if (isBegun) return readExportRows(path, again(), {})
     isBegun = true
     return begun()
   }

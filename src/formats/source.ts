@@ -4,6 +4,7 @@
 
 import { isUtf8 } from 'node:buffer'
 import { readDecompressed } from '../compression.ts'
+import type { Keys } from '../encryption.ts'
 import { BootkeeperError } from '../errors.ts'
 import type { Source, SourceHeader, SourceRow } from '../import-source.ts'
 import { formatName, looksLikeExport } from './bootkeeper-document.ts'
@@ -15,6 +16,8 @@ import { quoted } from './quote.ts'
 export interface OpenSourceOptions extends DecodeContext {
   /** The app's own formats, asked before the known ones. */
   formats?: Format[]
+  /** What opens an encrypted file. */
+  keys?: Keys
 }
 
 /** Of a file that has to be read whole. An older export of ten thousand titles has 5 MB. */
@@ -22,14 +25,18 @@ const mostWholeBytes = 64 * 1024 * 1024
 
 /** Throws USAGE for a user's name where the file says itself whose it is, and what it takes to read the file. */
 export async function openSource(path: string, options: OpenSourceOptions): Promise<Source> {
-  const read = () => readDecompressed(path)
+  const read = () => readDecompressed(path, options.keys)
   const pieces = read()
   const first = await pieces.next()
   if (first.done) throw new BootkeeperError('FORMAT_UNKNOWN', `${path} is empty.`)
+  if (first.value.toString('latin1', 0, 15) === 'SQLite format 3')
+    throw new BootkeeperError('FORMAT_UNKNOWN', `${path} is a SQLite database, not an export.`, {
+      next: 'A copy of a backup is put back by the name of the backup: see docs/how-tos/restore-a-copy.md.',
+    })
   const all = prepend(first.value, pieces)
   const beginning = first.value.toString('latin1', 0, 200)
   const source = looksLikeExport(beginning)
-    ? await openLines(path, beginning, all)
+    ? await openLines(path, beginning, all, read)
     : await openWhole(path, all, read, options)
   if (options.userName !== undefined) await requireUser(path, source, options.userName)
   return source

@@ -31,7 +31,7 @@ async function stage(databasePath: string, model: DataModel, file: string, inThr
         strict: false,
       },
       ...(reader
-        ? { readBulk: (columns, onBatch) => reader.read({ path: file, header, model, columns }, onBatch) }
+        ? { readBulk: (columns, onBatch) => reader.read({ path: file, keys: {}, header, model, columns }, onBatch) }
         : {}),
     },
     true,
