@@ -22,7 +22,7 @@ export async function sweepPartials(directory: string): Promise<string[]> {
     throw error
   })
   const left = names.filter((name) => partialPattern.test(name))
-  for (const name of left) await rm(join(directory, name), { force: true })
+  for (const name of left) await rm(join(directory, name), { force: true, recursive: true })
   return left
 }
 
