@@ -70,7 +70,10 @@ async function verifyAll(config: Config): Promise<Verdict[]> {
 async function verifyOne(config: Config, name: string): Promise<Verdict[]> {
   const id = existsSync(name) || /[/\\]/.test(name) ? await exportPath(config, name) : stemOf(name)
   const result = await withProgress(`reading ${name}`, (onProgress) => verifyById(config, id, onProgress))
-  if (result.code !== undefined && !isDamage(result.code)) throw new BootkeeperError(result.code, result.problem!)
+  if (result.code !== undefined && !isDamage(result.code)) {
+    const { code, problem = '', next } = result
+    throw new BootkeeperError(code, problem, next === undefined ? {} : { next })
+  }
   return [result]
 }
 

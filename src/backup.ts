@@ -173,7 +173,13 @@ async function findCopyOf(config: Config, state: BootState, source: string): Pro
   return size === file.sizeBytes ? { stem, path, source, isNew: false } : undefined
 }
 
-async function sayWhatToRestore(config: Config, engine: Engine, state: BootState, error: unknown): Promise<unknown> {
+/** Of a damaged database: the newest good backup, as a command. Any other error as it is. */
+export async function sayWhatToRestore(
+  config: Config,
+  engine: Engine,
+  state: BootState,
+  error: unknown,
+): Promise<unknown> {
   if (!(error instanceof BootkeeperError) || error.code !== 'DATABASE_CORRUPT') return error
   const advice = await adviseRestore(config, engine, state)
   return new BootkeeperError('DATABASE_CORRUPT', error.message, {

@@ -3,10 +3,8 @@
 
 import { hasScript } from './app-identity.ts'
 
-export function command(
-  name: 'backup' | 'list' | 'restore' | 'export' | 'verify' | 'import',
-  ...words: string[]
-): string {
+/** `name`: of a file in scripts/. */
+export function command(name: string, ...words: string[]): string {
   const script = `db:${name}`
   const tail = words.map(shellWord).join(' ')
   if (hasScript(process.cwd(), script)) return tail ? `npm run ${script} -- ${tail}` : `npm run ${script}`

@@ -4,8 +4,8 @@
 // kept in the manifest, unless the folder is read-only.
 
 import { existsSync } from 'node:fs'
-import { stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { access, constants } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { startChild } from './child.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
@@ -24,6 +24,8 @@ export interface Verdict {
   problem?: string
   /** Of a problem: what kind. Anything but damage says that it could not be looked at. */
   code?: ErrorCode
+  /** Of a problem that is not damage: what to run. */
+  next?: string
   /** What somebody should know of a backup that is good. */
   notes: string[]
 }
@@ -95,9 +97,9 @@ async function judge(id: string, look: () => Promise<void>): Promise<Omit<Verdic
     await look()
     return { id, ok: true }
   } catch (error) {
-    const { code, message } = asBootkeeperError(error)
+    const { code, message, next } = asBootkeeperError(error)
     if (code === 'BACKUP_NOT_FOUND' || code === 'INTERNAL') throw error
-    return { id, ok: false, problem: message.replace(`${id}: `, ''), code }
+    return { id, ok: false, problem: message.replace(`${id}: `, ''), code, ...(isDamage(code) ? {} : { next }) }
   }
 }
 
@@ -125,11 +127,19 @@ async function verifyCopy(manifest: Manifest, file: BackupFile, path: string): P
     return []
   } catch (error) {
     // SQLite wants to write beside a database of the journal mode WAL.
-    if ((error as { code?: string }).code !== 'SQLITE_CANTOPEN' || !(await stat(path))) throw error
+    const { code = '' } = error as { code?: string }
+    if (!['SQLITE_CANTOPEN', 'SQLITE_IOERR_LOCK'].includes(code) || (await isWritable(path))) throw error
     return [`${file.name} has its checksum, but SQLite cannot open it in a folder that is read-only.`]
   } finally {
     await engine.close()
   }
+}
+
+async function isWritable(path: string): Promise<boolean> {
+  return await access(dirname(path), constants.W_OK).then(
+    () => true,
+    () => false,
+  )
 }
 
 /** An engine of the kind that made the copy. It reads files only: the address is nobody’s. */

@@ -21,7 +21,7 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'verify',
     'drill',
     'doctor',
-    'doctor-checks',
+    'checks/',
     'schema',
     'client',
     'export',

@@ -88,7 +88,8 @@ export function check({ path, counts }: { path: string; counts?: Record<string, 
     const problems = rows.map((row) => row.quick_check).filter((text) => text !== 'ok')
     return problems.length > 0 ? [shortProblems(problems)] : wrongCounts(database, counts ?? {})
   } catch (error) {
-    if (/^SQLITE_(CANTOPEN|READONLY|BUSY|LOCKED|NOMEM)/.test((error as { code?: string }).code ?? '')) throw error
+    if (/^SQLITE_(CANTOPEN|READONLY|BUSY|LOCKED|NOMEM|IOERR_LOCK)/.test((error as { code?: string }).code ?? ''))
+      throw error
     return [(error as Error).message]
   } finally {
     database?.close()
