@@ -11,6 +11,13 @@ export function command(name: string, ...words: string[]): string {
   return tail ? `npx bootkeeper ${name} ${tail}` : `npx bootkeeper ${name}`
 }
 
+/** The same text with each `npx bootkeeper NAME …` in it as this user can type it. */
+export function asTyped(text: string): string {
+  return text.replace(/npx bootkeeper ([a-z]\w*)((?: (?:[A-Z]+|--[\w-]+)(?!\w))*)/g, (_, name: string, words: string) =>
+    command(name, ...words.split(' ').filter(Boolean)),
+  )
+}
+
 function shellWord(word: string): string {
   return /^[\w./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`
 }

@@ -43,7 +43,7 @@ const fileSchema = z.object({
 /** Without a problem, all was well. */
 const checkSchema = z.object({ at: z.string(), problem: z.string().optional() })
 
-const manifestSchema = z.object({
+export const manifestSchema = z.object({
   format: z.literal('bootkeeper-manifest'),
   version: z.literal(1),
   stem: z.string().regex(/^backup_[\w.-]+$/),
