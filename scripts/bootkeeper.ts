@@ -1,6 +1,7 @@
 // The `bootkeeper` command: without a name it boots, with one it runs that command. Each command is a file beside this.
 // Guarantees: an unknown name is one clear sentence and exit 64; a command's code is loaded only when it is called.
 
+import { bootkeeperVersion } from '../src/app-identity.ts'
 import { endQuietlyWithoutReader, runCommand } from './run-command.ts'
 
 const commands: Record<string, { summary: string; load: () => Promise<{ default: Command }> }> = {
@@ -13,6 +14,7 @@ const commands: Record<string, { summary: string; load: () => Promise<{ default:
   inspect: { summary: 'say what a file is', load: () => import('./inspect.ts') },
   diff: { summary: 'compare a backup with the database, or two backups', load: () => import('./diff.ts') },
   keygen: { summary: 'make a key pair for encrypted backups', load: () => import('./keygen.ts') },
+  doctor: { summary: 'look at everything, and say what is not well', load: () => import('./doctor.ts') },
   generate: { summary: 'run prisma generate, offline', load: () => import('./generate.ts') },
   health: { summary: 'exit 0 when the app is up (for HEALTHCHECK)', load: () => import('./health.ts') },
 }
@@ -21,13 +23,17 @@ export type Command = (words: string[]) => Promise<number>
 
 const [name, ...words] = process.argv.slice(2)
 if (name === undefined || name === '--') await import('../start.ts')
-else if (name === '--help' || name === '-h' || name === 'help') {
+else if (name === '--version' || name === '-V') {
+  endQuietlyWithoutReader()
+  process.stdout.write(`${bootkeeperVersion()}\n`)
+} else if (name === '--help' || name === '-h' || name === 'help') {
   endQuietlyWithoutReader()
   const rows = Object.entries(commands).map(([key, { summary }]) => `  ${key.padEnd(10)}${summary}`)
   process.stdout.write(`bootkeeper: boots a Prisma app with its data safe.
 
   bootkeeper -- COMMAND …    boot, then start COMMAND
   bootkeeper NAME --help     how to use a command
+  bootkeeper --version       which one this is
 
 ${rows.join('\n')}
 `)

@@ -2,11 +2,11 @@
 // Guarantees: the engine is closed again, whatever the command did.
 
 import { appIdentity } from '../src/app-identity.ts'
-import type { Origin } from '../src/backup.ts'
+import { type Origin, sayWhatToRestore } from '../src/backup.ts'
 import { type Config, readConfig } from '../src/config.ts'
 import type { Engine } from '../src/engines/engine.ts'
 import { openEngine } from '../src/engines/open.ts'
-import { BootkeeperError } from '../src/errors.ts'
+import { asBootkeeperError, BootkeeperError, errorTable } from '../src/errors.ts'
 import { makeDirectory } from '../src/files.ts'
 import { takeLock } from '../src/lock.ts'
 import { prismaVersion } from '../src/prisma/fingerprint.ts'
@@ -56,6 +56,11 @@ export async function withOps(run: (ops: Ops) => Promise<number>, keys: KeyWords
       fingerprint: inStep ?? '',
     }
     return await run({ config, engine, origin })
+  } catch (error) {
+    // Where nobody had a better word.
+    const known = asBootkeeperError(error)
+    if (known.next !== errorTable.DATABASE_CORRUPT.next) throw error
+    throw await sayWhatToRestore(config, engine, await readState(config.stateDir), known)
   } finally {
     await engine.close()
   }

@@ -3,7 +3,8 @@
 // reader that went away (`| head`) cuts no work short and shows no stack.
 
 import { parseArgs } from 'node:util'
-import { asBootkeeperError, BootkeeperError } from '../src/errors.ts'
+import { asTyped, command } from '../src/command-hint.ts'
+import { asBootkeeperError, BootkeeperError, errorTable } from '../src/errors.ts'
 
 export async function runCommand(
   name: string,
@@ -19,7 +20,8 @@ export async function runCommand(
     process.exitCode = (await (await load())(words)) || Number(process.exitCode ?? 0)
   } catch (thrown) {
     const error = asBootkeeperError(thrown)
-    const { code, message, safe, next, exitCode } = error
+    const { code, message, safe, exitCode } = error
+    const next = error.next === errorTable.USAGE.next ? `Run ${command(name, '--help')}.` : asTyped(error.next)
     if (words.includes('--json')) process.stdout.write(`${JSON.stringify({ error: { code, message, safe, next } })}\n`)
     else process.stderr.write(`✖ ${code}  ${message}\n    data: ${safe}\n    next: ${next}\n`)
     if (code === 'INTERNAL') process.stderr.write(`${error.cause instanceof Error ? error.cause.stack : error.stack}\n`)
@@ -73,9 +75,14 @@ function parse(words: string[], options: Record<string, Option>) {
   try {
     return parseArgs({ args: words, options, allowPositionals: true })
   } catch (error) {
-    // Its first sentence names the word; the rest is advice for programmers.
-    throw new BootkeeperError('USAGE', `${(error as Error).message.split('. ')[0]!.replace(/\.$/, '')}.`, {
-      cause: error,
-    })
+    throw new BootkeeperError('USAGE', sentenceOf((error as Error).message), { cause: error })
   }
+}
+
+/** Of what parseArgs says, in which the rest is advice for programmers. */
+function sentenceOf(message: string): string {
+  const first = message.split(/\.\s/)[0]!.replace(/\.$/, '')
+  const [, option, fault] = /^Option '(?:-\w, )?(--[\w-]+)[^']*' (argument|does not take)/.exec(first) ?? []
+  if (!option) return `${first}.`
+  return fault === 'argument' ? `${option} needs a value.` : `${option} takes no value.`
 }

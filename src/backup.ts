@@ -247,7 +247,13 @@ async function findCopyOf(
   return size === file.sizeBytes ? { stem, file } : undefined
 }
 
-async function sayWhatToRestore(config: Config, engine: Engine, state: BootState, error: unknown): Promise<unknown> {
+/** Of a damaged database: the newest good backup, as a command. Any other error as it is. */
+export async function sayWhatToRestore(
+  config: Config,
+  engine: Engine,
+  state: BootState,
+  error: unknown,
+): Promise<unknown> {
   if (!(error instanceof BootkeeperError) || error.code !== 'DATABASE_CORRUPT') return error
   const advice = await adviseRestore(config, engine, state)
   return new BootkeeperError('DATABASE_CORRUPT', error.message, {

@@ -19,15 +19,10 @@ export async function generateClient(
   signal: AbortSignal,
 ): Promise<StepResult<void>> {
   const cwd = process.cwd()
-  if (schema.generators.length === 0) return { skipped: true, text: 'the schema has no generator', value: undefined }
+  const state = await clientState(schema)
+  if (state !== 'stale') return { skipped: true, text: whyCurrent[state], value: undefined }
   const wanted = stampOf(schema, await prismaVersion(cwd))
-  const outputs = schema.generators.map((generator) => outputOf(generator, schema.location, cwd))
-  const stamps = await Promise.all(outputs.map((output) => readStamp(output)))
-  if (stamps.every((stamp) => stamp === wanted))
-    return { skipped: true, text: 'made of this schema already', value: undefined }
-  const fresh = await Promise.all(outputs.map((output) => inlinedSchemaIs(output, schema)))
-  if (fresh.every(Boolean))
-    return { skipped: true, text: 'made of this schema when the image was built', value: undefined }
+  const outputs = outputsOf(schema)
 
   for (const output of outputs) await requireWritable(output)
   const { runPrisma } = await import('./prisma/cli.ts')
@@ -45,6 +40,27 @@ export async function generateClient(
   for (const output of outputs)
     if (await isFolder(output)) await writeFile(join(output, stampName), wanted).catch(() => {})
   return { text: `prisma generate: ${outputs.join(', ')}`, value: undefined }
+}
+
+const whyCurrent = {
+  none: 'the schema has no generator',
+  stamped: 'made of this schema already',
+  inlined: 'made of this schema when the image was built',
+}
+
+/** Whether the generated clients belong to the schema, and from what that is known; `none`: it asks for no client. */
+export async function clientState(schema: SchemaSet): Promise<keyof typeof whyCurrent | 'stale'> {
+  if (schema.generators.length === 0) return 'none'
+  const wanted = stampOf(schema, await prismaVersion(process.cwd()))
+  const outputs = outputsOf(schema)
+  const stamps = await Promise.all(outputs.map((output) => readStamp(output)))
+  if (stamps.every((stamp) => stamp === wanted)) return 'stamped'
+  const fresh = await Promise.all(outputs.map((output) => inlinedSchemaIs(output, schema)))
+  return fresh.every(Boolean) ? 'inlined' : 'stale'
+}
+
+function outputsOf(schema: SchemaSet): string[] {
+  return schema.generators.map((generator) => outputOf(generator, schema.location, process.cwd()))
 }
 
 const stampName = '.bootkeeper'

@@ -232,6 +232,29 @@ function requireOne(given: Record<string, string | undefined>, ...names: string[
   })
 }
 
+export interface ShownSetting {
+  name: string
+  /** What is in force, with secrets masked; undefined: not set, and without a default. */
+  value: string | undefined
+  isDefault: boolean
+}
+
+/** Every setting. Throws SETTINGS_INVALID. */
+export function describeSettings(env: NodeJS.ProcessEnv = process.env): ShownSetting[] {
+  readConfig([], env)
+  return Object.keys(settingsSchema.shape).map((name) => {
+    const fallback = (settingsSchema.parse({}) as Record<string, unknown>)[name]
+    const value = env[name] || (fallback === undefined ? undefined : String(fallback))
+    const shown = value !== undefined && isSecret(name) ? '***' : value && hideCredentials(value)
+    return { name, value: shown, isDefault: !env[name] }
+  })
+}
+
+/** By its name. A file that holds a secret is none. */
+function isSecret(name: string): boolean {
+  return /(PASSWORD|PASSPHRASE|SECRET|TOKEN|KEY|IDENTITY|IDENTITIES)$/.test(name)
+}
+
 /** The same text with the user and password of every address in it masked, and every secret key of age. */
 export function hideCredentials(text: string): string {
   return text

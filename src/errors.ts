@@ -205,6 +205,12 @@ export const errorTable = {
     safe: unchanged,
     next: 'Try the key that it was encrypted for. If that is the one, take another backup: `npx bootkeeper list` shows them.',
   },
+  SCRATCH_NOT_ALLOWED: {
+    exitCode: 77,
+    meaning: 'The role that the app has on the server may not create databases, so a drill has nowhere to restore to.',
+    safe: untouched,
+    next: 'Allow it, as a superuser: ALTER ROLE name CREATEDB; then run the drill again.',
+  },
   TOOL_MISSING: {
     exitCode: 69,
     meaning: 'A program that is needed is not installed, or is too old for the server.',

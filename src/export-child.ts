@@ -35,6 +35,11 @@ export const operations = {
     }
     return await verifyExport(target)
   },
+
+  /** Reads an export that must be as it was written, byte for byte. Throws EXPORT_DAMAGED. */
+  async verify({ path }: { path: string }) {
+    await verifyExport(path)
+  },
 }
 
 serveOperations(operations)

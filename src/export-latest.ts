@@ -23,8 +23,11 @@ export async function findLatest({ dataDir }: Config): Promise<string | undefine
 }
 
 async function formsOf(dataDir: string): Promise<string[]> {
-  const names = (await readdir(dataDir)).filter((name) => isLatestName(name))
-  return names.map((name) => join(dataDir, name))
+  const names = await readdir(dataDir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return []
+    throw error
+  })
+  return names.filter((name) => isLatestName(name)).map((name) => join(dataDir, name))
 }
 
 /** Any form of it. */

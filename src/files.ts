@@ -15,14 +15,19 @@ export function partialPath(target: string): string {
   return join(dirname(target), `.${basename(target)}.${randomBytes(4).toString('hex')}.partial`)
 }
 
+/** What a process that writes gives its file until it is finished. */
+export function isPartial(name: string): boolean {
+  return partialPattern.test(name)
+}
+
 /** Removes what killed processes left in `directory`. Only for the holder of the data directory's lock. */
 export async function sweepPartials(directory: string): Promise<string[]> {
   const names = await readdir(directory).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
     throw error
   })
-  const left = names.filter((name) => partialPattern.test(name))
-  for (const name of left) await rm(join(directory, name), { force: true })
+  const left = names.filter(isPartial)
+  for (const name of left) await rm(join(directory, name), { force: true, recursive: true })
   return left
 }
 

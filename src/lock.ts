@@ -2,6 +2,7 @@
 // Guarantees: the lock is the operating system's (SQLite's exclusive lock on a side file), so a killed process frees
 // it at once and nothing has to be cleaned up; who holds it is kept beside it for the message.
 
+import { existsSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
@@ -64,6 +65,22 @@ export async function takeLock(
   const holder: Holder = { pid: process.pid, host: hostname(), since: new Date().toISOString(), doing }
   await writeJsonAtomically(join(stateDir, `${name}.json`), holder)
   return { release: () => side.close() }
+}
+
+/** Who holds it, without taking it; undefined: nobody. */
+export async function lockHolder(stateDir: string, name: 'lock' | 'ops'): Promise<string | undefined> {
+  const path = join(stateDir, `${name}.db`)
+  if (!existsSync(path)) return undefined
+  const side = new Database(path, { readonly: true, timeout: 0 })
+  try {
+    side.prepare('SELECT 1 FROM sqlite_master').get()
+    return undefined
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'SQLITE_BUSY') throw error
+    return await describeHolder(stateDir, name)
+  } finally {
+    side.close()
+  }
 }
 
 async function describeHolder(stateDir: string, name: string): Promise<string> {

@@ -43,7 +43,7 @@ const fileSchema = z.object({
 /** Without a problem, all was well. */
 const checkSchema = z.object({ at: z.string(), problem: z.string().optional() })
 
-const manifestSchema = z.object({
+export const manifestSchema = z.object({
   format: z.literal('bootkeeper-manifest'),
   version: z.literal(1),
   stem: z.string().regex(/^backup_[\w.-]+$/),
@@ -218,10 +218,10 @@ export function rowsOf(manifest: Manifest): number | undefined {
   return known.length > 0 ? Math.max(...known) : undefined
 }
 
-/** Known to be good: read back with what is inside when it was made, and nothing was found wrong since. */
+/** Known to be good: read back with what is inside, when it was made or later, and nothing was found wrong since. */
 export function isVerified({ files, lastCheck, lastDrill }: Manifest): boolean {
-  const problem = lastCheck?.problem ?? lastDrill?.problem
-  return problem === undefined && files.every(({ readBack }) => readBack === undefined)
+  if (lastCheck?.problem !== undefined || lastDrill?.problem !== undefined) return false
+  return lastCheck !== undefined || files.every(({ readBack }) => readBack === undefined)
 }
 
 /** The trigger, and the reason where it says more. */

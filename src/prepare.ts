@@ -109,7 +109,8 @@ async function requireFileWritable(engine: Engine): Promise<void> {
   }
 }
 
-async function notWritable(path: string, code: string | undefined, cause: unknown): Promise<BootkeeperError> {
+/** What to say of a folder or file that must be written. */
+export async function notWritable(path: string, code: string | undefined, cause: unknown): Promise<BootkeeperError> {
   const [uid, gid] = [process.getuid?.() ?? 0, process.getgid?.() ?? 0]
   const owner = await stat(path).then(
     (s) => s.uid,

@@ -31,8 +31,16 @@ export interface Engine {
    * it. Throws DATABASE_CORRUPT, DATABASE_BUSY, DATABASE_UNREACHABLE, TOOL_MISSING, DISK_FULL.
    */
   copy(partial: string, signal?: AbortSignal): Promise<VerifiedCopy>
-  /** Verifies a copy made earlier, without changing it. Gives the problems found; none is good. */
-  checkCopy(path: string, signal?: AbortSignal): Promise<string[]>
+  /**
+   * Verifies a copy made earlier, without changing it and without the database it was made of. Gives the problems found;
+   * none is good. Throws what keeps it from looking, such as TOOL_MISSING: that is no fault of the copy.
+   */
+  checkCopy(path: string, signal?: AbortSignal, expected?: Pick<ExpectedContent, 'counts'>): Promise<string[]>
+  /**
+   * Looks at the live database and changes nothing. With `full` it reads every page and row. Throws where it cannot be
+   * opened: DATABASE_UNREACHABLE, DATABASE_CORRUPT, DATABASE_BUSY.
+   */
+  examine(full: boolean): Promise<Examination>
   /**
    * A place to try a schema change on. `copyFile` is a verified copy of the present database, `source` its signature;
    * undefined and `none` when there is no database yet.
@@ -44,6 +52,11 @@ export interface Engine {
    * BACKUP_DAMAGED with the database as it was.
    */
   putBack(copyFile: string, why: 'failed-start' | 'before-restore', expected?: ExpectedContent): Promise<PutBack>
+  /**
+   * A place beside the live database for another one, which `putBack` of an engine on its address makes or fills. A file
+   * goes into `directory`. Throws SCRATCH_NOT_ALLOWED.
+   */
+  makeScratch(directory: string): Promise<Scratch>
   /** The names of applied migrations, as Prisma recorded them. */
   appliedMigrations(): Promise<string[]>
   close(): Promise<void>
@@ -54,6 +67,20 @@ export interface ExpectedContent {
   counts?: Record<string, number> | undefined
   /** No row may refer to one that is not there. Otherwise that is said, because a backup is what it was. */
   wholeReferences?: boolean
+}
+
+export interface Scratch {
+  url: string
+  remove(): Promise<void>
+}
+
+export interface Examination {
+  /** What it is, in words: engine, version, size, journal. */
+  facts: string[]
+  /** Damage. */
+  problems: string[]
+  /** Sound, but not as it should be. */
+  warnings: string[]
 }
 
 export interface PutBack {

@@ -139,12 +139,13 @@ export async function query(server: Server, waitMs: number, sql: string): Promis
   }
 }
 
+export const installClientTools =
+  'Install the PostgreSQL client tools of the major version of your server in the image (Debian: postgresql-client).'
+
 /** pg_dump refuses a server newer than itself: say so before anything starts, not in the middle. */
 export async function requireTool(tool: string, server: Server, waitMs: number): Promise<void> {
   const { stdout = '', failed } = await execa(tool, ['--version'], { reject: false })
-  const install = {
-    next: 'Install the PostgreSQL client tools of the major version of your server in the image (Debian: postgresql-client).',
-  }
+  const install = { next: installClientTools }
   if (failed) throw new BootkeeperError('TOOL_MISSING', `${tool} is not installed.`, install)
   const own = Number(/\d+/.exec(`${stdout}`)?.[0])
   const rows = await query(server, waitMs, "SELECT current_setting('server_version_num')::int / 10000 AS major")

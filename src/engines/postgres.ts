@@ -7,8 +7,19 @@ import { execa } from 'execa'
 import { BootkeeperError } from '../errors.ts'
 import { fsyncFile, partialPath, sha256OfFile } from '../files.ts'
 import type { Engine } from './engine.ts'
-import { connect, ident, makeDatabase, parseUrl, query, requireTool, run } from './postgres-connection.ts'
+import {
+  connect,
+  ident,
+  installClientTools,
+  makeDatabase,
+  parseUrl,
+  query,
+  requireTool,
+  run,
+} from './postgres-connection.ts'
+import { examinePostgres } from './postgres-examine.ts'
 import { rehearsePostgres } from './postgres-rehearsal.ts'
+import { makePostgresScratch } from './postgres-scratch.ts'
 
 export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }): Engine {
   const server = parseUrl(databaseUrl)
@@ -76,7 +87,22 @@ export function openPostgres(databaseUrl: string, { busyMs }: { busyMs: number }
         ...cancel,
       })
       signal?.throwIfAborted()
+      const said = `${result.stderr ?? ''}`
+      if (result.code === 'ENOENT' || /unsupported version/.test(said))
+        throw new BootkeeperError(
+          'TOOL_MISSING',
+          result.code === 'ENOENT' ? 'pg_restore is not installed.' : `pg_restore is too old for ${path}.`,
+          { next: installClientTools },
+        )
       return result.exitCode === 0 ? [] : [result.stderr.split('\n')[0] || result.message || 'pg_restore failed']
+    },
+
+    async examine(full) {
+      return await examinePostgres(server, busyMs, full)
+    },
+
+    async makeScratch() {
+      return await makePostgresScratch(databaseUrl, server, busyMs)
     },
 
     async rehearse(_copyFile, _source, signal) {

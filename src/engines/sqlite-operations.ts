@@ -19,7 +19,8 @@ import { basename, dirname } from 'node:path'
 import Database from 'better-sqlite3'
 import { BootkeeperError } from '../errors.ts'
 import { partialPath } from '../files.ts'
-import { countRows } from './sqlite-tables.ts'
+import { shortProblems } from './sqlite-problems.ts'
+import { countRows, wrongCounts } from './sqlite-tables.ts'
 
 let held: { database: Database.Database; wal: string; walHeader: string } | undefined
 
@@ -71,8 +72,11 @@ export function foldWal({ path }: { path: string }): void {
   fsyncPath(path)
 }
 
-/** quick_check: every page, every row and every b-tree. Gives the problems found; never throws for a damaged file. */
-export function check({ path }: { path: string }): string[] {
+/**
+ * quick_check: every page, every row and every b-tree; then the rows per table, where they are known. Gives the problems
+ * found; never throws for a damaged file. Throws where the file cannot be looked at.
+ */
+export function check({ path, counts }: { path: string; counts?: Record<string, number> | undefined }): string[] {
   let database: Database.Database | undefined
   try {
     database = new Database(path, { fileMustExist: true })
@@ -81,8 +85,11 @@ export function check({ path }: { path: string }): string[] {
     database.pragma('query_only = ON')
     database.pragma('mmap_size = 1099511627776')
     const rows = database.pragma('quick_check(5)') as { quick_check: string }[]
-    return rows.map((row) => row.quick_check).filter((text) => text !== 'ok')
+    const problems = rows.map((row) => row.quick_check).filter((text) => text !== 'ok')
+    return problems.length > 0 ? [shortProblems(problems)] : wrongCounts(database, counts ?? {})
   } catch (error) {
+    if (/^SQLITE_(CANTOPEN|READONLY|BUSY|LOCKED|NOMEM|IOERR_LOCK)/.test((error as { code?: string }).code ?? ''))
+      throw error
     return [(error as Error).message]
   } finally {
     database?.close()

@@ -80,3 +80,13 @@ export function countRows(database: Database.Database, table: string): number | 
     return null
   }
 }
+
+/** Tables that have other numbers of rows than they should, in words. */
+export function wrongCounts(database: Database.Database, counts: Record<string, number>): string[] {
+  return Object.entries(counts).flatMap(([table, expected]) => {
+    const rows = countRows(database, table)
+    return rows === expected
+      ? []
+      : [`table ${table} has ${rows ?? 'no'} ${rows === 1 ? 'row' : 'rows'}, its manifest says ${expected}`]
+  })
+}

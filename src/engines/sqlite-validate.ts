@@ -4,7 +4,7 @@
 
 import Database from 'better-sqlite3'
 import type { ExpectedContent } from './engine.ts'
-import { countRows } from './sqlite-tables.ts'
+import { wrongCounts } from './sqlite-tables.ts'
 
 export interface Validation {
   /** Why the file must not be used; none is good. */
@@ -40,21 +40,12 @@ export function validate({ path, counts, wholeReferences }: ExpectedContent & { 
   }
 }
 
-function failures(database: Database.Database, check: 'integrity_check' | 'quick_check'): string[] {
+export function failures(database: Database.Database, check: 'integrity_check' | 'quick_check'): string[] {
   const found = database.prepare(`PRAGMA ${check}(5)`).pluck().all() as string[]
   return found.filter((text) => text !== 'ok')
 }
 
-function wrongCounts(database: Database.Database, counts: Record<string, number>): string[] {
-  return Object.entries(counts).flatMap(([table, expected]) => {
-    const rows = countRows(database, table)
-    return rows === expected
-      ? []
-      : [`table ${table} has ${rows ?? 'no'} ${rows === 1 ? 'row' : 'rows'}, its manifest says ${expected}`]
-  })
-}
-
-function brokenReferences(database: Database.Database): string[] {
+export function brokenReferences(database: Database.Database): string[] {
   try {
     const rows = database
       .prepare('SELECT "table", parent, count(*) AS rows FROM pragma_foreign_key_check GROUP BY 1, 2')

@@ -3,18 +3,24 @@
 // writers at work; the live file is only ever replaced whole, by a rename under its exclusive lock.
 
 import { rm, stat } from 'node:fs/promises'
-import { dirname, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import Database from 'better-sqlite3'
 import { type Child, startChild } from '../child.ts'
 import { BootkeeperError } from '../errors.ts'
 import { copyData, fsyncFile, makeDirectory, partialPath, sha256OfFile } from '../files.ts'
 import type { Engine, Loss, Rehearsal, VerifiedCopy } from './engine.ts'
 import type { compare } from './sqlite-compare.ts'
+import type { examine } from './sqlite-examine.ts'
 import type * as operations from './sqlite-operations.ts'
 import { signatureOf, structureOf } from './sqlite-operations.ts'
+import { shortProblems } from './sqlite-problems.ts'
 import type { validate } from './sqlite-validate.ts'
 
-type Operations = typeof operations & { compare: typeof compare; validate: typeof validate }
+type Operations = typeof operations & {
+  compare: typeof compare
+  examine: typeof examine
+  validate: typeof validate
+}
 
 /** The file that a `file:` address names, as Prisma reads it: relative to the working directory, no percent signs decoded. */
 export function sqlitePath(url: string): string {
@@ -67,12 +73,24 @@ export function openSqlite(databaseUrl: string, { busyMs }: { busyMs: number }):
         await removeDatabase(partial)
         const live = await work().call('checkLive', { path, busyMs }, signal)
         if (live.length > 0 || attempt === 2)
-          throw new BootkeeperError('DATABASE_CORRUPT', `${path} is damaged: ${(live[0] ?? problems[0])!.trim()}.`)
+          throw new BootkeeperError(
+            'DATABASE_CORRUPT',
+            `${path} is damaged: ${shortProblems(live.length > 0 ? live : problems)}.`,
+          )
       }
     },
 
-    async checkCopy(copyFile, signal) {
-      return await work().call('check', { path: copyFile }, signal)
+    async checkCopy(copyFile, signal, expected) {
+      return await work().call('check', { path: copyFile, ...expected }, signal)
+    },
+
+    async examine(full) {
+      return await work().call('examine', { path, busyMs, full })
+    },
+
+    async makeScratch(directory) {
+      const scratch = join(directory, 'scratch.db')
+      return { url: `file:${scratch}`, remove: () => removeDatabase(scratch) }
     },
 
     async rehearse(before, source, signal) {

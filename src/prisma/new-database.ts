@@ -9,11 +9,21 @@ import type { SchemaSet } from './schema-files.ts'
 export async function makeEmptyDatabase(
   { location }: SchemaSet,
   path: string,
+  config: { nativeEngine: boolean },
+): Promise<void> {
+  await pushSchema({ location }, `file:${path}`, config)
+  await fsyncFile(path)
+}
+
+/** Makes the tables of the schema in a database that has none. Throws SCHEMA_CHANGE_FAILED. */
+export async function pushSchema(
+  { location }: Pick<SchemaSet, 'location'>,
+  url: string,
   { nativeEngine }: { nativeEngine: boolean },
 ): Promise<void> {
   const { exitCode, stdout, stderr } = await runPrisma(['db', 'push', '--schema', location], {
     cwd: process.cwd(),
-    url: `file:${path}`,
+    url,
     nativeEngine,
   })
   if (exitCode !== 0)
@@ -21,5 +31,4 @@ export async function makeEmptyDatabase(
       'SCHEMA_CHANGE_FAILED',
       `Prisma could not make an empty database: ${`${stderr} ${stdout}`.replace(/\s+/g, ' ').trim().slice(0, 500)}`,
     )
-  await fsyncFile(path)
 }

@@ -1,0 +1,153 @@
+// The doctor's checks of the backups: how old the newest good one is, what is damaged, when they were last verified and
+// restored for practice. Guarantees: manifests and sizes are read, not the files: db:verify does that.
+
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { command } from '../command-hint.ts'
+import type { Config } from '../config.ts'
+import { proveDecryption } from '../encryption.ts'
+import { findLatest, latestRows } from '../export-latest.ts'
+import { formatCount } from '../log.ts'
+import { isVerified, listBackups, listStems, type Manifest, rowsOf } from '../manifest.ts'
+import { ageOf, type Check, counted, dayMs, type Finding, fail, ok, type Patient, warn } from './check.ts'
+
+const backupAgeDays = 7
+const verifyAgeDays = 30
+const drillAgeDays = 90
+
+export const backups: Check = {
+  name: 'backups',
+  async look(patient) {
+    const { config } = patient
+    const all = await listBackups(config.backupsDir)
+    const damaged = (await listStems(config.backupsDir)).filter((stem) => !all.some((each) => each.stem === stem))
+    const problems = [
+      ...damaged.map((stem) => `${stem}.manifest.json is damaged`),
+      ...(await Promise.all(all.map((manifest) => problemOf(config, manifest)))).filter((text) => text !== undefined),
+    ]
+    const findings: Finding[] = []
+    if (problems.length > 0)
+      findings.push(
+        fail(
+          'BACKUP_DAMAGED',
+          `${problems[0]}${problems.length > 1 ? ` (and ${problems.length - 1} more)` : ''}`,
+          `Run ${command('backup')} for a good one, then ${command('verify')} for all that is wrong.`,
+        ),
+      )
+    return [...findings, await newestGood(patient, all)]
+  },
+}
+
+async function newestGood(patient: Patient, all: Manifest[]): Promise<Finding> {
+  const good = all.filter((manifest) => manifest.scope === 'everything' && isVerified(manifest))
+  const newest = good.at(-1)
+  if (!newest) {
+    const hasDatabase = (await patient.examine().catch(() => undefined)) !== 'none'
+    return hasDatabase
+      ? fail('BACKUP_NOT_FOUND', 'there is no verified backup of everything', `Run ${command('backup')}.`)
+      : ok('none yet, and nothing to back up')
+  }
+  const rows = rowsOf(newest)
+  const text = `${all.length}; the newest good one is ${newest.stem}, ${ageOf(newest.createdAt)} old${rows === undefined ? '' : `, ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}`}`
+  const full = good.findLast((manifest) => rowsOf(manifest) !== 0)
+  const next = `Run ${command('backup')}, or have it run each day.`
+  if (rows === 0 && full)
+    return warn(`${text}; the newest with rows is ${full.stem}`, 'If the rows are gone, restore that one.')
+  return isOlder(newest.createdAt, backupAgeDays) ? warn(text, next) : ok(text)
+}
+
+/** What its last verification said, or what can be seen from outside. */
+async function problemOf({ backupsDir }: Config, { files, lastCheck }: Manifest): Promise<string | undefined> {
+  if (lastCheck?.problem) return lastCheck.problem.replace(/\.$/, '')
+  for (const { name, sizeBytes } of files) {
+    const size = await stat(join(backupsDir, name)).then(
+      (found) => found.size,
+      () => undefined,
+    )
+    if (size === undefined) return `${name} is missing`
+    if (size !== sizeBytes) return `${name} has ${size} bytes, but was written with ${sizeBytes}`
+  }
+  return undefined
+}
+
+export const latest: Check = {
+  name: 'latest export',
+  async look({ config, examine }) {
+    const path = await findLatest(config)
+    if (path === undefined) {
+      const isFirst = (await examine().catch(() => undefined)) === 'none'
+      return isFirst ? ok('none yet') : warn('there is no backup_latest.json', `Run ${command('export')}.`)
+    }
+    const found = await stat(path)
+    const rows = await latestRows(config)
+    if (rows === undefined)
+      return fail('EXPORT_DAMAGED', `${path} does not end as an export does`, `Run ${command('export')}.`)
+    return ok(`${path}, ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}, ${ageOf(found.mtime.toISOString())} old`)
+  },
+}
+
+export const verified: Check = {
+  name: 'last verify',
+  async look({ config }) {
+    const all = await listBackups(config.backupsDir)
+    if (all.length === 0) return ok('no backups yet')
+    const at = newestOf(all.map(({ lastCheck }) => lastCheck?.at))
+    const next = `Run ${command('verify')}.`
+    if (at === undefined) return warn('the backups were read back when they were made, but not since', next)
+    return isOlder(at, verifyAgeDays) ? warn(`${ageOf(at)} ago`, next) : ok(`${ageOf(at)} ago`)
+  },
+}
+
+export const drilled: Check = {
+  name: 'last drill',
+  async look({ config }) {
+    const all = await listBackups(config.backupsDir)
+    if (all.length === 0) return ok('no backups yet')
+    const next = `Run ${command('verify', '--drill')}: it restores the newest one into a scratch database.`
+    const drills = all.flatMap(({ stem, lastDrill }) => (lastDrill ? [{ stem, ...lastDrill }] : []))
+    const last = drills.sort((a, b) => (a.at < b.at ? -1 : 1)).at(-1)
+    if (last?.problem)
+      return fail(
+        'BACKUP_DAMAGED',
+        `${last.stem} could not be restored: ${last.problem}`,
+        `Run ${command('backup')}, then ${command('verify', '--drill')}.`,
+      )
+    if (!last) return warn('no backup was ever restored for practice', next)
+    const text = `${last.stem} was restored into a scratch database ${ageOf(last.at)} ago`
+    return isOlder(last.at, drillAgeDays) ? warn(text, next) : ok(text)
+  },
+}
+
+export const encryption: Check = {
+  name: 'encryption',
+  async look({ config }) {
+    const { ok: isProven, text } = await proveDecryption(config)
+    const said = text.replace(/\.$/, '')
+    const next = 'Try your key on a file of a backup, elsewhere: age --decrypt. Or set BACKUP_AGE_IDENTITY_FILE here.'
+    const { identity, identityFile, recipients } = config.age
+    // To keep the key elsewhere is wise, and it can be proven there only.
+    const isElsewhere = recipients !== undefined && identity === undefined && identityFile === undefined
+    if (!isProven) return isElsewhere ? warn(said, next) : fail('KEY_NEEDED', said, next)
+    const unproven = (await listBackups(config.backupsDir)).filter((manifest) => hasUnread(manifest))
+    if (unproven.length === 0) return ok(said)
+    return warn(
+      `${said}; of ${counted(unproven.length, 'backup')} nobody has read what is inside, such as ${unproven.at(-1)!.stem}`,
+      `Run ${command('verify')} with the key to them.`,
+    )
+  },
+}
+
+function hasUnread(manifest: Manifest): boolean {
+  return manifest.files.some(({ readBack }) => readBack === 'bytes') && !isVerified(manifest)
+}
+
+function newestOf(dates: (string | undefined)[]): string | undefined {
+  return dates
+    .filter((date) => date !== undefined)
+    .sort()
+    .at(-1)
+}
+
+function isOlder(at: string, days: number): boolean {
+  return Date.now() - Date.parse(at) > days * dayMs
+}
