@@ -206,14 +206,15 @@ export async function pruneBootBackups(config: Config, state: BootState): Promis
   return removable.map(({ stem }) => stem)
 }
 
-// While boots fail, only two unproven backups stay: the first one, made before anything went wrong, and the newest.
+// While boots fail, only two unproven backups stay: the first one, made before anything went wrong, and the newest;
+// and the one to put back, should the app not come up on the schema change that a killed boot made.
 async function thinOutUnproven(config: Config, state: BootState): Promise<void> {
   const boots = (await listBackups(config.backupsDir)).filter(
     (manifest) => manifest.trigger === 'boot' && copyOf(manifest),
   )
   const pinned = boots.findIndex(({ stem }) => stem === state.pinned)
   if (state.pinned !== undefined && pinned < 0) return
-  const keep = keptForTheirRows(boots, state)
+  const keep = [state.unprovenChange, ...keptForTheirRows(boots, state)]
   const removable = boots
     .slice(pinned + 1)
     .slice(1, -1)

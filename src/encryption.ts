@@ -95,7 +95,7 @@ export async function* decrypt(
     yield* buffers(inside)
   } catch (cause) {
     // A file that cannot be read is another matter.
-    if (cause instanceof BootkeeperError || typeof (cause as NodeJS.ErrnoException).errno === 'number') throw cause
+    if (cause instanceof BootkeeperError || (cause as NodeJS.ErrnoException).syscall !== undefined) throw cause
     const why = begun
       ? 'it is damaged, or was cut short'
       : 'the key is another one, or the beginning of the file is damaged'
