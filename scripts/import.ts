@@ -9,7 +9,7 @@ import { applyImport, exportPath, type ImportRequest, planImport } from '../src/
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
-import { showAside } from './show-aside.ts'
+import { resultOf, showAside } from './show-aside.ts'
 import { showExamples, showFile, showReport } from './show-import.ts'
 import { withProgress } from './terminal-progress.ts'
 
@@ -53,7 +53,7 @@ export default async function importFile(words: string[]): Promise<number> {
     throw new BootkeeperError('USAGE', '--keep-existing goes with --mode merge only.')
   const path = await exportPath(readConfig(), parsed.positionals[0]!)
   const request = { path, userName: user, mode, keepExisting: parsed.values['keep-existing'] ?? false, strict } as const
-  return await runImport(request, { apply, json, again: command('import', ...withApply(words)) })
+  return await runImport(request, { action: 'import', apply, json, again: command('import', ...withApply(words)) })
 }
 
 /** The words of a dry run, for the command that does it. */
@@ -64,7 +64,7 @@ export function withApply(words: string[]): string[] {
 /** `again`: the command to do it, as the user would type it. */
 export async function runImport(
   request: ImportRequest,
-  { apply, json, again }: { apply: boolean; json: boolean; again: string },
+  { action, apply, json, again }: { action: 'import' | 'restore'; apply: boolean; json: boolean; again: string },
 ): Promise<number> {
   return await withOpsLock('an import', async (ops) => {
     const schema = await readSchemaFiles(await findSchema(process.cwd(), ops.config.schemaSetting))
@@ -82,7 +82,19 @@ export async function runImport(
       }
       return 0
     }
-    const result = await withProgress(doing, (onProgress) => applyImport({ ...ops, schema, onProgress }, request))
+    const { path, mode, keepExisting } = request
+    const operation = { action, entity: 'database', ids: [path], metadata: { mode, keepExisting } }
+    const result = await ops.record(operation, async (note) => {
+      const done = await withProgress(doing, (onProgress) => applyImport({ ...ops, schema, onProgress }, request))
+      const rows = done.report.models.map(({ model, created, updated, removed }) => ({
+        model,
+        created,
+        updated,
+        removed,
+      }))
+      note(resultOf(done, { rows }))
+      return done
+    })
     if (json) process.stdout.write(`${JSON.stringify({ applied: true, ...result })}\n`)
     else {
       process.stdout.write(

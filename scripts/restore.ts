@@ -11,9 +11,9 @@ import { formatBytes } from '../src/log.ts'
 import { copyOf, readManifest } from '../src/manifest.ts'
 import { applyRestore, planRestore } from '../src/restore.ts'
 import { runImport, withApply } from './import.ts'
-import { withOps } from './open-ops.ts'
+import { recordOf, withOps } from './open-ops.ts'
 import { readWords } from './run-command.ts'
-import { bytesOf, showAside } from './show-aside.ts'
+import { bytesOf, resultOf, showAside } from './show-aside.ts'
 import { withProgress } from './terminal-progress.ts'
 
 const help = `
@@ -49,7 +49,11 @@ export default async function restore(words: string[]): Promise<number> {
       const plan = await withProgress(`reading ${name}`, () => planRestore(config, engine, name))
       const { stem, createdAt } = plan.manifest
       const result = apply
-        ? await withProgress(`putting ${stem} back`, () => applyRestore(config, engine, plan, origin))
+        ? await recordOf(config, 'lock')({ action: 'restore', entity: 'database', ids: [stem] }, async (note) => {
+            const done = await withProgress(`putting ${stem} back`, () => applyRestore(config, engine, plan, origin))
+            note(resultOf(done))
+            return done
+          })
         : undefined
       const asideBytes = result?.aside === undefined ? {} : { asideBytes: bytesOf(result.aside) }
       if (json) process.stdout.write(`${JSON.stringify({ id: stem, applied: apply, ...result, ...asideBytes })}\n`)
@@ -84,5 +88,5 @@ async function hasCopy(name: string): Promise<boolean> {
 async function restoreExport(words: string[], name: string, apply: boolean, json: boolean): Promise<number> {
   const path = await exportPath(readConfig(), name)
   const request = { path, userName: undefined, mode: 'replace', keepExisting: false, strict: false } as const
-  return await runImport(request, { apply, json, again: command('restore', ...withApply(words)) })
+  return await runImport(request, { action: 'restore', apply, json, again: command('restore', ...withApply(words)) })
 }

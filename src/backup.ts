@@ -24,6 +24,7 @@ import {
   removeBackup,
 } from './manifest.ts'
 import { isMissing, requireFreshStart } from './missing-database.ts'
+import type { RecordOperation } from './record.ts'
 import type { Scope } from './scope.ts'
 import { type BootState, writeState } from './state.ts'
 import type { StepResult } from './timeline.ts'
@@ -53,6 +54,7 @@ export async function copyDatabase(
   state: BootState,
   origin: Origin,
   signal: AbortSignal,
+  record: RecordOperation,
 ): Promise<StepResult<SafeCopy | undefined>> {
   const adviseWhereDamaged = async (error: unknown) => {
     throw await sayWhatToRestore(config, engine, state, error)
@@ -64,11 +66,19 @@ export async function copyDatabase(
   const known = await findCopyOf(config, state, source)
   if (known) return { skipped: true, text: `nothing was written since ${known.stem}`, value: known }
 
-  const { manifest, copy } = await takeBackup(config, engine, origin, signal).catch(adviseWhereDamaged)
+  const { trigger, reason } = origin
+  const { manifest, copy } = await record(
+    { action: 'backup', entity: 'backup', metadata: { trigger, reason } },
+    async (note) => {
+      const taken = await takeBackup(config, engine, origin, signal)
+      note({ ids: [taken.manifest.stem] })
+      return taken
+    },
+  ).catch(adviseWhereDamaged)
   if (copy.settled) state.copy = { stem: manifest.stem, source: copy.source }
   else delete state.copy
   await writeState(config.stateDir, state)
-  await thinOutUnproven(config, state)
+  await thinOutUnproven(config, state, record)
   const speed = `${formatBytes(copy.sizeBytes)}, ${copy.check}`
   return {
     text: `${manifest.stem}.${engine.copyExtension}, ${speed}`,
@@ -128,18 +138,33 @@ export function describeBackup(
  * has an export, the newest that holds rows, and what a fresh start left behind. Only what boots made is ever removed.
  * Returns the stems that went.
  */
-export async function pruneBootBackups(config: Config, state: BootState): Promise<string[]> {
+export async function pruneBootBackups(config: Config, state: BootState, record: RecordOperation): Promise<string[]> {
   const boots = (await listBackups(config.backupsDir)).filter(({ trigger }) => trigger === 'boot')
   const keep = new Set([state.pinned, state.copy?.stem, state.export?.stem, ...keptForTheirRows(boots, state)])
   const removable = boots.slice(0, -config.keepBootBackups).filter(({ stem }) => !keep.has(stem))
   // Nothing is deleted on the word of a state that was lost: without a pinned copy nothing has proved itself.
   if (!state.pinned || !boots.some(({ stem }) => stem === state.pinned)) return []
-  for (const manifest of removable) await removeBackup(config.backupsDir, manifest)
+  await removeBackups(config, removable, `beyond the newest ${config.keepBootBackups} of boots`, record)
   return removable.map(({ stem }) => stem)
 }
 
+async function removeBackups(
+  config: Config,
+  manifests: Manifest[],
+  reason: string,
+  record: RecordOperation,
+): Promise<void> {
+  if (manifests.length === 0) return
+  await record({ action: 'prune', entity: 'backup', metadata: { reason } }, async (note) => {
+    for (const [i, manifest] of manifests.entries()) {
+      await removeBackup(config.backupsDir, manifest)
+      note({ ids: manifests.slice(0, i + 1).map(({ stem }) => stem) })
+    }
+  })
+}
+
 // While boots fail, only two unproven backups stay: the first one, made before anything went wrong, and the newest.
-async function thinOutUnproven(config: Config, state: BootState): Promise<void> {
+async function thinOutUnproven(config: Config, state: BootState, record: RecordOperation): Promise<void> {
   const boots = (await listBackups(config.backupsDir)).filter(
     (manifest) => manifest.trigger === 'boot' && copyOf(manifest),
   )
@@ -150,7 +175,7 @@ async function thinOutUnproven(config: Config, state: BootState): Promise<void> 
     .slice(pinned + 1)
     .slice(1, -1)
     .filter(({ stem }) => !keep.includes(stem))
-  for (const manifest of removable) await removeBackup(config.backupsDir, manifest)
+  await removeBackups(config, removable, 'beyond the first and the newest of boots that failed', record)
 }
 
 function keptForTheirRows(backups: Manifest[], { leftBehind }: BootState): string[] {
