@@ -8,7 +8,9 @@ import { fileURLToPath } from 'node:url'
 if (existsSync(new URL('../dist/scripts/bootkeeper.js', import.meta.url))) await import('../dist/scripts/bootkeeper.js')
 else {
   if (!existsSync(new URL('../src/catalogue/client', import.meta.url)))
-    spawnSync(process.execPath, [fileURLToPath(new URL('generate-catalogue.js', import.meta.url))], { stdio: 'inherit' })
+    spawnSync(process.execPath, [fileURLToPath(new URL('generate-catalogue.js', import.meta.url))], {
+      stdio: 'inherit',
+    })
   const { register } = await import('tsx/esm/api')
   register()
   await import('../scripts/bootkeeper.ts')

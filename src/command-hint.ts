@@ -4,7 +4,7 @@
 import { hasScript } from './app-identity.ts'
 
 export function command(
-  name: 'backup' | 'list' | 'restore' | 'export' | 'verify' | 'import',
+  name: 'backup' | 'list' | 'log' | 'restore' | 'export' | 'verify' | 'import',
   ...words: string[]
 ): string {
   const script = `db:${name}`

@@ -94,9 +94,9 @@ export async function withBriefLock<Result>(
 ): Promise<Result> {
   const lock = new Database(side, { timeout: 0 })
   try {
-    lock.pragma('journal_mode = MEMORY')
     for (const until = Date.now() + waitMs; ; await sleep(briefPollMs)) {
       try {
+        lock.pragma('journal_mode = MEMORY')
         lock.exec('BEGIN EXCLUSIVE')
         break
       } catch (error) {
