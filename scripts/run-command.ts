@@ -74,7 +74,7 @@ function parse(words: string[], options: Record<string, Option>) {
     return parseArgs({ args: words, options, allowPositionals: true })
   } catch (error) {
     // Its first sentence names the word; the rest is advice for programmers.
-    throw new BootkeeperError('USAGE', `${(error as Error).message.split('. ')[0]!.replace(/\.$/, '')}.`, {
+    throw new BootkeeperError('USAGE', `${(error as Error).message.split(/\. |\n/)[0]!.replace(/\.$/, '')}.`, {
       cause: error,
     })
   }
