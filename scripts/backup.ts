@@ -25,14 +25,20 @@ Takes a backup now: a verified copy of the database and a JSON export of it. The
 export default async function backup(words: string[]): Promise<number> {
   const parsed = readWords(words, help, { reason: { type: 'string' }, json: { type: 'boolean' } })
   if (!parsed) return 0
-  return await withOpsLock('a backup', async ({ config, engine, origin }) => {
+  return await withOpsLock('a backup', async ({ config, engine, origin, record }) => {
     await requireDatabase(engine, 'back up')
     const why = { ...origin, trigger: 'manual' as const, reason: parsed.values.reason ?? 'asked for' }
     const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
-    const { manifest } = await withProgress('copying', () => takeBackup(config, engine, why))
-    const { keptLatest } = await withProgress('exporting', (onProgress) =>
-      exportDatabase(config, engine, schema, why, manifest.stem, { onProgress }),
-    )
+    const { trigger, reason } = why
+    const operation = { action: 'backup', entity: 'backup', metadata: { trigger, reason } }
+    const { manifest, keptLatest } = await record(operation, async (note) => {
+      const { manifest } = await withProgress('copying', () => takeBackup(config, engine, why))
+      note({ ids: [manifest.stem] })
+      const { keptLatest } = await withProgress('exporting', (onProgress) =>
+        exportDatabase(config, engine, schema, why, manifest.stem, { onProgress }),
+      )
+      return { manifest, keptLatest }
+    })
     const { files } = await readManifest(config.backupsDir, manifest.stem)
     const shown = files.map(({ role, name, sizeBytes, sha256 }) => ({
       role,

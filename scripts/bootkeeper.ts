@@ -7,6 +7,8 @@ import { endQuietlyWithoutReader, runCommand } from './run-command.ts'
 const commands: Record<string, { summary: string; load: () => Promise<{ default: Command }> }> = {
   backup: { summary: 'take a backup now', load: () => import('./backup.ts') },
   list: { summary: 'show the backups', load: () => import('./list.ts') },
+  log: { summary: 'show what was done here', load: () => import('./log.ts') },
+  catalogue: { summary: 'make the index of backups anew', load: () => import('./catalogue.ts') },
   verify: { summary: 'read backups back and compare their checksums', load: () => import('./verify.ts') },
   restore: { summary: 'put a backup back', load: () => import('./restore.ts') },
   export: { summary: 'write the data as JSON', load: () => import('./export.ts') },

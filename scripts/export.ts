@@ -43,7 +43,7 @@ export default async function exportData(words: string[]): Promise<number> {
   const to = parsed.positionals[0]
   const encrypts = (parsed.values.encrypt ?? false) || (to?.endsWith('.age') ?? false)
   const compression = compressionAsked(compress, to?.replace(/\.age$/, ''))
-  return await withOpsLock('an export', async ({ config, engine, origin }) => {
+  return await withOpsLock('an export', async ({ config, engine, origin, record }) => {
     await requireDatabase(engine, 'export')
     const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
     const why = { ...origin, trigger: 'manual', reason: 'asked for' } as const
@@ -57,9 +57,15 @@ export default async function exportData(words: string[]): Promise<number> {
       else process.stdout.write(`✔ ${path}, ${formatBytes(sizeBytes)}, read back\n`)
       return 0
     }
-    const { stem, file, keptLatest } = await withProgress('exporting', (onProgress) =>
-      exportDatabase(config, engine, schema, why, undefined, { onProgress }),
-    )
+    const { trigger, reason } = why
+    const operation = { action: 'export', entity: 'backup', metadata: { trigger, reason } }
+    const { stem, file, keptLatest } = await record(operation, async (note) => {
+      const done = await withProgress('exporting', (onProgress) =>
+        exportDatabase(config, engine, schema, why, undefined, { onProgress }),
+      )
+      note({ ids: [done.stem] })
+      return done
+    })
     const path = join(config.backupsDir, file.name)
     const files = [{ role: file.role, path, bytes: file.sizeBytes, sha256: file.sha256 }]
     if (json) process.stdout.write(`${JSON.stringify({ id: stem, status: 'completed', files })}\n`)

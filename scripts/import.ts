@@ -8,9 +8,9 @@ import { BootkeeperError } from '../src/errors.ts'
 import { applyImport, exportPath, type ImportRequest, planImport } from '../src/import.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { type KeyWords, keyHelp, keyOptions } from './keys.ts'
-import { type Ops, withOpsLock } from './open-ops.ts'
+import { type RecordedOps, withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
-import { showAside } from './show-aside.ts'
+import { resultOf, showAside } from './show-aside.ts'
 import { showExamples, showFile, showReport } from './show-import.ts'
 import { withProgress } from './terminal-progress.ts'
 
@@ -57,6 +57,7 @@ export default async function importFile(words: string[]): Promise<number> {
   const path = await exportPath(readConfig(), parsed.positionals[0]!)
   const request = { path, userName: user, mode, keepExisting: parsed.values['keep-existing'] ?? false, strict } as const
   return await runImport(request, {
+    action: 'import',
     apply,
     json,
     keys: parsed.values,
@@ -70,6 +71,7 @@ export function withApply(words: string[]): string[] {
 }
 
 export interface HowToImport {
+  action: 'import' | 'restore'
   apply: boolean
   json: boolean
   keys: KeyWords
@@ -81,7 +83,11 @@ export async function runImport(request: ImportRequest, how: HowToImport): Promi
   return await withOpsLock('an import', (ops) => planOrApply(ops, request, how), how.keys)
 }
 
-async function planOrApply(ops: Ops, request: ImportRequest, { apply, json, again }: HowToImport): Promise<number> {
+async function planOrApply(
+  ops: RecordedOps,
+  request: ImportRequest,
+  { action, apply, json, again }: HowToImport,
+): Promise<number> {
   const schema = await readSchemaFiles(await findSchema(process.cwd(), ops.config.schemaSetting))
   const doing = `${apply ? 'importing' : 'reading'} ${basename(request.path)}`
   if (!apply) {
@@ -96,7 +102,19 @@ async function planOrApply(ops: Ops, request: ImportRequest, { apply, json, agai
     }
     return 0
   }
-  const result = await withProgress(doing, (onProgress) => applyImport({ ...ops, schema, onProgress }, request))
+  const { path, mode, keepExisting } = request
+  const operation = { action, entity: 'database', ids: [path], metadata: { mode, keepExisting } }
+  const result = await ops.record(operation, async (note) => {
+    const done = await withProgress(doing, (onProgress) => applyImport({ ...ops, schema, onProgress }, request))
+    const rows = done.report.models.map(({ model, created, updated, removed }) => ({
+      model,
+      created,
+      updated,
+      removed,
+    }))
+    note(resultOf(done, { rows }))
+    return done
+  })
   if (json) process.stdout.write(`${JSON.stringify({ applied: true, ...result })}\n`)
   else {
     process.stdout.write(

@@ -8,8 +8,9 @@ import type { Engine } from '../src/engines/engine.ts'
 import { openEngine } from '../src/engines/open.ts'
 import { asBootkeeperError, BootkeeperError, errorTable } from '../src/errors.ts'
 import { makeDirectory } from '../src/files.ts'
-import { takeLock } from '../src/lock.ts'
+import { type LockName, takeLock } from '../src/lock.ts'
 import { prismaVersion } from '../src/prisma/fingerprint.ts'
+import { openRecord, type RecordOperation } from '../src/record.ts'
 import { readState } from '../src/state.ts'
 import { type KeyWords, withKeys } from './keys.ts'
 
@@ -19,16 +20,25 @@ export interface Ops {
   origin: Omit<Origin, 'trigger' | 'reason'>
 }
 
+/** Of a command that writes: what it does goes into the operation log. */
+export type RecordedOps = Ops & { record: RecordOperation }
+
+/** For the operation log: writes what the command does. `lock`: the one that it holds while it does it. */
+export function recordOf(config: Config, lock?: LockName): RecordOperation {
+  const warn = (message: string) => process.stderr.write(`! ${message}\n`)
+  return openRecord(config, { ...(lock ? { lock } : {}), warn, endsOnSignal: true })
+}
+
 /** The same for a command that writes a backup: one at a time, and no boot takes its files for leftovers. */
 export async function withOpsLock(
   doing: string,
-  run: (ops: Ops) => Promise<number>,
+  run: (ops: RecordedOps) => Promise<number>,
   keys: KeyWords = {},
 ): Promise<number> {
   return await withOps(async (ops) => {
     const lock = await takeLock(ops.config.stateDir, doing, { waitMs: ops.config.lockWaitMs, name: 'ops' })
     try {
-      return await run(ops)
+      return await run({ ...ops, record: recordOf(ops.config, 'ops') })
     } finally {
       lock.release()
     }

@@ -12,9 +12,9 @@ import { copyOf, readManifest, stemOf } from '../src/manifest.ts'
 import { applyRestore, planRestore, type RestorePlan } from '../src/restore.ts'
 import { runImport, withApply } from './import.ts'
 import { type KeyWords, keyHelp, keyOptions } from './keys.ts'
-import { withOps } from './open-ops.ts'
+import { recordOf, withOps } from './open-ops.ts'
 import { readWords } from './run-command.ts'
-import { bytesOf, showAside } from './show-aside.ts'
+import { bytesOf, resultOf, showAside } from './show-aside.ts'
 import { withProgress } from './terminal-progress.ts'
 
 const help = `
@@ -53,7 +53,11 @@ export default async function restore(words: string[]): Promise<number> {
       const { manifest, present } = plan
       const { stem, createdAt } = manifest
       const result = apply
-        ? await withProgress(`putting ${stem} back`, () => applyRestore(config, engine, plan!, origin))
+        ? await recordOf(config, 'lock')({ action: 'restore', entity: 'database', ids: [stem] }, async (note) => {
+            const done = await withProgress(`putting ${stem} back`, () => applyRestore(config, engine, plan!, origin))
+            note(resultOf(done))
+            return done
+          })
         : undefined
       const asideBytes = result?.aside === undefined ? {} : { asideBytes: bytesOf(result.aside) }
       if (json) process.stdout.write(`${JSON.stringify({ id: stem, applied: apply, ...result, ...asideBytes })}\n`)
@@ -93,5 +97,11 @@ async function restoreExport(
 ): Promise<number> {
   const path = await exportPath(readConfig(), name)
   const request = { path, userName: undefined, mode: 'replace', keepExisting: false, strict: false } as const
-  return await runImport(request, { apply, json, keys, again: command('restore', ...withApply(words)) })
+  return await runImport(request, {
+    action: 'restore',
+    apply,
+    json,
+    keys,
+    again: command('restore', ...withApply(words)),
+  })
 }

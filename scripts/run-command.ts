@@ -81,7 +81,7 @@ function parse(words: string[], options: Record<string, Option>) {
 
 /** Of what parseArgs says, in which the rest is advice for programmers. */
 function sentenceOf(message: string): string {
-  const first = message.split(/\.\s/)[0]!.replace(/\.$/, '')
+  const first = message.split(/\.\s|\n/)[0]!.replace(/\.$/, '')
   const [, option, fault] = /^Option '(?:-\w, )?(--[\w-]+)[^']*' (argument|does not take)/.exec(first) ?? []
   if (!option) return `${first}.`
   return fault === 'argument' ? `${option} needs a value.` : `${option} takes no value.`

@@ -4,6 +4,16 @@
 import { readdirSync, statSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { formatBytes } from '../src/log.ts'
+import type { Operation } from '../src/record.ts'
+
+/** What the operation log keeps of a restore or an import. */
+export function resultOf(
+  { before, aside }: { before?: string | undefined; aside?: string | undefined },
+  more: { [name: string]: unknown } = {},
+): Partial<Operation> {
+  const metadata = { ...more, ...(aside === undefined ? {} : { aside }) }
+  return { metadata, ...(before === undefined ? {} : { precededBy: before }) }
+}
 
 /** Lines of text; '' where nothing was set aside. */
 export function showAside(aside: string | undefined): string {

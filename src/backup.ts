@@ -25,6 +25,7 @@ import {
   removeBackup,
 } from './manifest.ts'
 import { isMissing, requireFreshStart } from './missing-database.ts'
+import type { RecordOperation } from './record.ts'
 import type { Scope } from './scope.ts'
 import { type BootState, writeState } from './state.ts'
 import { type Encoding, isEncoded, isPlain, openEncoding, storedBytes, storeFile } from './stored-file.ts'
@@ -64,6 +65,7 @@ export async function copyDatabase(
   state: BootState,
   origin: Origin,
   signal: AbortSignal,
+  record: RecordOperation,
 ): Promise<StepResult<SafeCopy | undefined>> {
   const adviseWhereDamaged = async (error: unknown) => {
     throw await sayWhatToRestore(config, engine, state, error)
@@ -77,11 +79,11 @@ export async function copyDatabase(
     const { stem, file } = known
     const plain = async (stop?: AbortSignal): Promise<PlainCopy> =>
       isEncoded(file)
-        ? await makeWorkingCopy(config, engine, state, origin, known, stop)
+        ? await makeWorkingCopy(config, engine, state, origin, known, record, stop)
         : { stem, path: join(config.backupsDir, file.name), source }
     return { skipped: true, text: `nothing was written since ${stem}`, value: { stem, source, isNew: false, plain } }
   }
-  const { text, plain } = await takeBootBackup(config, engine, state, origin, signal).catch(adviseWhereDamaged)
+  const { text, plain } = await takeBootBackup(config, engine, state, origin, record, signal).catch(adviseWhereDamaged)
   return { text, value: { stem: plain.stem, source: plain.source, isNew: true, plain: async () => plain } }
 }
 
@@ -91,14 +93,21 @@ async function takeBootBackup(
   engine: Engine,
   state: BootState,
   origin: Origin,
+  record: RecordOperation,
   signal?: AbortSignal,
 ): Promise<{ text: string; plain: PlainCopy }> {
-  const { manifest, copy, plainPath } = await takeBackup(config, engine, origin, signal, { keepsPlain: true })
+  const { trigger, reason } = origin
+  const operation = { action: 'backup', entity: 'backup', metadata: { trigger, reason } }
+  const { manifest, copy, plainPath } = await record(operation, async (note) => {
+    const taken = await takeBackup(config, engine, origin, signal, { keepsPlain: true })
+    note({ ids: [taken.manifest.stem] })
+    return taken
+  })
   const { stem } = manifest
   if (copy.settled) state.copy = { stem, source: copy.source }
   else delete state.copy
   await writeState(config.stateDir, state)
-  await thinOutUnproven(config, state)
+  await thinOutUnproven(config, state, record)
   const { name, sizeBytes, content, readBack } = copyOf(manifest)!
   const size = content ? `${formatBytes(sizeBytes)} of ${formatBytes(content.sizeBytes)}` : formatBytes(sizeBytes)
   const unproven = readBack ? '; what is inside was not, for want of the key' : ''
@@ -112,6 +121,7 @@ async function makeWorkingCopy(
   state: BootState,
   origin: Origin,
   { stem, file }: { stem: string; file: BackupFile },
+  record: RecordOperation,
   signal?: AbortSignal,
 ): Promise<PlainCopy> {
   await requireSpace(config, await engine.sizeBytes())
@@ -122,7 +132,7 @@ async function makeWorkingCopy(
   } finally {
     await removeCopy(partial)
   }
-  return (await takeBootBackup(config, engine, state, origin, signal)).plain
+  return (await takeBootBackup(config, engine, state, origin, record, signal)).plain
 }
 
 /**
@@ -196,19 +206,34 @@ export function describeBackup(
  * has an export, the newest that holds rows, and what a fresh start left behind. Only what boots made is ever removed.
  * Returns the stems that went.
  */
-export async function pruneBootBackups(config: Config, state: BootState): Promise<string[]> {
+export async function pruneBootBackups(config: Config, state: BootState, record: RecordOperation): Promise<string[]> {
   const boots = (await listBackups(config.backupsDir)).filter(({ trigger }) => trigger === 'boot')
   const keep = new Set([state.pinned, state.copy?.stem, state.export?.stem, ...keptForTheirRows(boots, state)])
   const removable = boots.slice(0, -config.keepBootBackups).filter(({ stem }) => !keep.has(stem))
   // Nothing is deleted on the word of a state that was lost: without a pinned copy nothing has proved itself.
   if (!state.pinned || !boots.some(({ stem }) => stem === state.pinned)) return []
-  for (const manifest of removable) await removeBackup(config.backupsDir, manifest)
+  await removeBackups(config, removable, `beyond the newest ${config.keepBootBackups} of boots`, record)
   return removable.map(({ stem }) => stem)
+}
+
+async function removeBackups(
+  config: Config,
+  manifests: Manifest[],
+  reason: string,
+  record: RecordOperation,
+): Promise<void> {
+  if (manifests.length === 0) return
+  await record({ action: 'prune', entity: 'backup', metadata: { reason } }, async (note) => {
+    for (const [i, manifest] of manifests.entries()) {
+      await removeBackup(config.backupsDir, manifest)
+      note({ ids: manifests.slice(0, i + 1).map(({ stem }) => stem) })
+    }
+  })
 }
 
 // While boots fail, only two unproven backups stay: the first one, made before anything went wrong, and the newest;
 // and the one to put back, should the app not come up on the schema change that a killed boot made.
-async function thinOutUnproven(config: Config, state: BootState): Promise<void> {
+async function thinOutUnproven(config: Config, state: BootState, record: RecordOperation): Promise<void> {
   const boots = (await listBackups(config.backupsDir)).filter(
     (manifest) => manifest.trigger === 'boot' && copyOf(manifest),
   )
@@ -219,7 +244,7 @@ async function thinOutUnproven(config: Config, state: BootState): Promise<void> 
     .slice(pinned + 1)
     .slice(1, -1)
     .filter(({ stem }) => !keep.includes(stem))
-  for (const manifest of removable) await removeBackup(config.backupsDir, manifest)
+  await removeBackups(config, removable, 'beyond the first and the newest of boots that failed', record)
 }
 
 function keptForTheirRows(backups: Manifest[], { leftBehind }: BootState): string[] {

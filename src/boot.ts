@@ -20,6 +20,7 @@ import { copyOf, listBackups, readManifest, removeBackup } from './manifest.ts'
 import { prepare } from './prepare.ts'
 import { prismaVersion } from './prisma/fingerprint.ts'
 import { findSchema, readSchemaFiles, type SchemaSet } from './prisma/schema-files.ts'
+import { type Note, openRecord, type RecordOperation } from './record.ts'
 import { currentFingerprint, followSchema } from './schema.ts'
 import { asksForStop, type Signals, Stopped } from './signals.ts'
 import { type BootRecord, type BootState, readState, writeState } from './state.ts'
@@ -35,15 +36,16 @@ export async function bootAndSupervise(config: Config, log: Log, signals: Signal
     `Bootkeeper ${bootkeeperVersion()} boots ${app ? `${app.name} ${app.version}` : process.cwd()} on ${engine.description}`,
   )
   const timeline = openTimeline(log, signals.stop)
+  const record = openRecord(config, { lock: 'lock', warn: (message) => log.warn(message) })
   let ground: { lock: Lock; state: BootState } | undefined
   try {
     ground = await timeline.step('prepare', () => prepare(config, engine, log, signals.stop))
     const { state } = ground
-    await makeReady(config, engine, state, app, log, signals, timeline)
+    await makeReady(config, engine, state, app, log, signals, timeline, record)
     const launched = await timeline.step('launch', () => launch(config, app, log, signals, timeline))
     state.launched = launched.kind
     await writeState(config.stateDir, state)
-    return await lookAfter(launched, config, engine, state, log, timeline)
+    return await lookAfter(launched, config, engine, state, log, timeline, record)
   } catch (error) {
     if (ground) await recordBoot(config, ground.state, timeline, error)
     throw error
@@ -63,20 +65,21 @@ async function makeReady(
   log: Log,
   signals: Signals,
   { step, attempt }: Timeline,
+  record: RecordOperation,
 ): Promise<void> {
   const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
   requireSameProvider(schema, engine)
   const prisma = await prismaVersion(process.cwd())
   const fingerprint = async () => await currentFingerprint({ config, engine, schema })
   const origin: Origin = { trigger: 'boot', reason: 'boot', app, prisma, fingerprint: state.inStep ?? '' }
-  const copy = await step('copy', () => copyDatabase(config, engine, state, origin, signals.stop))
+  const copy = await step('copy', () => copyDatabase(config, engine, state, origin, signals.stop, record))
   await step('schema', () => followSchema({ config, engine, state, schema, log, signal: signals.stop }, copy))
   try {
     await step('client', () => generateClient(config, schema, signals.stop))
   } catch (error) {
     // A changed database under a client that does not know it would be neither before nor after.
     if (error instanceof Stopped) throw error
-    throw await undoChange(config, engine, state, log, asBootkeeperError(error))
+    throw await undoChange(config, engine, state, log, record, asBootkeeperError(error))
   }
   const exported = await attempt('export', async () =>
     exportIfChanged(config, engine, state, schema, { ...origin, fingerprint: await fingerprint() }, copy, signals.stop),
@@ -132,9 +135,10 @@ async function lookAfter(
   state: BootState,
   log: Log,
   timeline: Timeline,
+  record: RecordOperation,
 ): Promise<number> {
   if (launched.kind === 'console') {
-    await markReady(config, state, log, timeline)
+    await markReady(config, state, log, timeline, record)
     return await launched.stopped
   }
   const { running } = launched
@@ -146,42 +150,45 @@ async function lookAfter(
       return await running.ended
     }
     await running.stop()
-    throw await undoChange(config, engine, state, log, asBootkeeperError(error))
+    throw await undoChange(config, engine, state, log, record, asBootkeeperError(error))
   }
-  await markReady(config, state, log, timeline)
+  await markReady(config, state, log, timeline, record)
   return await running.ended
 }
 
-async function markReady(config: Config, state: BootState, log: Log, timeline: Timeline): Promise<void> {
+async function markReady(
+  config: Config,
+  state: BootState,
+  log: Log,
+  timeline: Timeline,
+  record: RecordOperation,
+): Promise<void> {
   state.attempts = 0
   delete state.unprovenChange
   // The app came up on what this copy holds.
   if (state.copy) state.pinned = state.copy.stem
   await recordBoot(config, state, timeline, undefined)
   await sweepWorkingCopies(config, undefined)
-  const pruned = await pruneBootBackups(config, state)
+  const pruned = await pruneBootBackups(config, state, record)
   if (pruned.length > 0) log.debug({ pruned }, `Removed ${pruned.length} older boot backups.`)
 }
 
 /** The app cannot run, or did not come up, on a changed schema: the copy from before the change goes back. */
-async function undoChange(config: Config, engine: Engine, state: BootState, log: Log, error: BootkeeperError) {
+async function undoChange(
+  config: Config,
+  engine: Engine,
+  state: BootState,
+  log: Log,
+  record: RecordOperation,
+  error: BootkeeperError,
+) {
   const stem = state.unprovenChange
   if (!stem) return error
-  const manifest = await readManifest(config.backupsDir, stem)
-  const file = copyOf(manifest)!
-  const { aside, notes } = await withPlainCopy(config, file, async (path) => {
-    // PostgreSQL keeps no file of what is replaced: it becomes a backup first.
-    if (engine.kind === 'postgresql') await keepFailedState(config, engine, manifest.prisma, state)
-    return await engine.putBack(path, 'failed-start', { counts: file.counts })
-  })
-  for (const note of notes) log.warn(`${note}.`)
-  delete state.unprovenChange
-  delete state.inStep
-  state.copy = { stem, source: await engine.signature() }
-  state.restored = { stem, at: new Date().toISOString() }
-  delete state.export
-  await writeState(config.stateDir, state)
-  if (aside) await keepNewestAside(aside)
+  const { code, message } = error
+  const aside = await record(
+    { action: 'boot-restore', entity: 'database', ids: [stem], metadata: { because: { code, message } } },
+    (note) => putCopyBack(config, engine, state, stem, log, note),
+  )
   log.warn(
     `The app did not come up on the changed schema, so ${stem} was put back.${aside ? ` What it had until then is in ${aside}.` : ''}`,
   )
@@ -194,6 +201,35 @@ async function undoChange(config: Config, engine: Engine, state: BootState, log:
   })
 }
 
+/** Gives the path of what was replaced. */
+async function putCopyBack(
+  config: Config,
+  engine: Engine,
+  state: BootState,
+  stem: string,
+  log: Log,
+  note: Note,
+): Promise<string | undefined> {
+  const manifest = await readManifest(config.backupsDir, stem)
+  const file = copyOf(manifest)!
+  const { aside, notes } = await withPlainCopy(config, file, async (path) => {
+    // PostgreSQL keeps no file of what is replaced: it becomes a backup first.
+    if (engine.kind === 'postgresql')
+      note({ precededBy: await keepFailedState(config, engine, manifest.prisma, state) })
+    return await engine.putBack(path, 'failed-start', { counts: file.counts })
+  })
+  for (const remark of notes) log.warn(`${remark}.`)
+  delete state.unprovenChange
+  delete state.inStep
+  state.copy = { stem, source: await engine.signature() }
+  state.restored = { stem, at: new Date().toISOString() }
+  delete state.export
+  await writeState(config.stateDir, state)
+  if (aside) await keepNewestAside(aside)
+  if (aside) note({ metadata: { aside } })
+  return aside
+}
+
 // A loop of failing boots must not fill the disk with what it set aside.
 const keptFailedStates = 3
 
@@ -203,12 +239,14 @@ async function keepNewestAside(aside: string): Promise<void> {
   for (const name of names.slice(0, -keptFailedStates)) await rm(join(dirname(aside), name))
 }
 
-async function keepFailedState(config: Config, engine: Engine, prisma: string, state: BootState): Promise<void> {
+async function keepFailedState(config: Config, engine: Engine, prisma: string, state: BootState): Promise<string> {
   const reason = 'the app did not come up on this'
   const fingerprint = state.inStep ?? ''
-  await takeBackup(config, engine, { trigger: 'pre-restore', reason, app: undefined, prisma, fingerprint })
+  const origin: Origin = { trigger: 'pre-restore', reason, app: undefined, prisma, fingerprint }
+  const { manifest } = await takeBackup(config, engine, origin)
   const earlier = (await listBackups(config.backupsDir)).filter((each) => each.reason === reason)
   for (const each of earlier.slice(0, -keptFailedStates)) await removeBackup(config.backupsDir, each)
+  return manifest.stem
 }
 
 async function recordBoot(config: Config, state: BootState, { steps }: Timeline, failure: unknown): Promise<void> {

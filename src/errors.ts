@@ -211,6 +211,12 @@ export const errorTable = {
     safe: untouched,
     next: 'Allow it, as a superuser: ALTER ROLE name CREATEDB; then run the drill again.',
   },
+  LOG_CHANGED: {
+    exitCode: 65,
+    meaning: 'A line of the operation log was changed or removed since it was written.',
+    safe: 'The database and the backups have nothing to do with it; the log was only read.',
+    next: 'Compare it with a copy of data/.bootkeeper/operations.jsonl from elsewhere.',
+  },
   TOOL_MISSING: {
     exitCode: 69,
     meaning: 'A program that is needed is not installed, or is too old for the server.',

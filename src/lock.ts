@@ -3,12 +3,12 @@
 // it at once and nothing has to be cleaned up; who holds it is kept beside it for the message.
 
 import { existsSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import Database from 'better-sqlite3'
-import { BootkeeperError } from './errors.ts'
+import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import { writeJsonAtomically } from './files.ts'
 
 export interface Lock {
@@ -23,7 +23,9 @@ export interface LockOptions {
   name?: 'lock' | 'ops'
 }
 
-interface Holder {
+export type LockName = NonNullable<LockOptions['name']>
+
+export interface Holder {
   pid: number
   host: string
   since: string
@@ -31,6 +33,7 @@ interface Holder {
 }
 
 const pollMs = 100
+const briefPollMs = 5
 
 /** Waits up to `waitMs`, then throws LOCK_HELD (exit 75). Ends early, with the signal's reason, when aborted. */
 export async function takeLock(
@@ -63,31 +66,84 @@ export async function takeLock(
     await sleep(Math.max(1, Math.min(pollMs, until - Date.now())))
   }
   const holder: Holder = { pid: process.pid, host: hostname(), since: new Date().toISOString(), doing }
-  await writeJsonAtomically(join(stateDir, `${name}.json`), holder)
+  await writeHolder(join(stateDir, `${name}.json`), holder).catch((error: unknown) => {
+    side.close()
+    throw error
+  })
   return { release: () => side.close() }
 }
 
-/** Who holds it, without taking it; undefined: nobody. */
-export async function lockHolder(stateDir: string, name: 'lock' | 'ops'): Promise<string | undefined> {
+/** Who holds it, in words, without taking it; undefined: nobody. */
+export async function lockHolder(stateDir: string, name: LockName): Promise<string | undefined> {
+  return (await holderOf(stateDir, name)) === undefined ? undefined : await describeHolder(stateDir, name)
+}
+
+// It only serves messages: on a full disk what needs the lock has better words for what is wrong.
+async function writeHolder(path: string, holder: Holder): Promise<void> {
+  try {
+    await writeJsonAtomically(path, holder)
+  } catch (error) {
+    if (asBootkeeperError(error).code !== 'DISK_FULL') throw error
+    await rm(path, { force: true })
+  }
+}
+
+/**
+ * For a moment's work on one file, such as appending to it; `side` is the file that is locked. Throws LOCK_HELD after
+ * `waitMs`. Nobody is told who has it: a holder that was killed has freed it.
+ */
+export async function withBriefLock<Result>(
+  side: string,
+  waitMs: number,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  const lock = new Database(side, { timeout: 0 })
+  try {
+    for (const until = Date.now() + waitMs; ; await sleep(briefPollMs)) {
+      try {
+        lock.pragma('journal_mode = MEMORY')
+        lock.exec('BEGIN EXCLUSIVE')
+        break
+      } catch (error) {
+        if ((error as { code?: string }).code !== 'SQLITE_BUSY') throw error
+        if (Date.now() >= until) throw new BootkeeperError('LOCK_HELD', `${side} stayed locked for ${waitMs} ms.`)
+      }
+    }
+    return await work()
+  } finally {
+    lock.close()
+  }
+}
+
+/**
+ * Who holds the lock now; undefined: nobody. `unknown`: somebody whom the file beside it does not name. Looks by a shared
+ * lock for an instant, which could turn away somebody who takes the lock just then without waiting: ask only where it
+ * matters.
+ */
+export async function holderOf(stateDir: string, name: LockName): Promise<Holder | 'unknown' | undefined> {
   const path = join(stateDir, `${name}.db`)
   if (!existsSync(path)) return undefined
-  const side = new Database(path, { readonly: true, timeout: 0 })
+  const side = new Database(path, { timeout: 0, readonly: true })
   try {
-    side.prepare('SELECT 1 FROM sqlite_master').get()
+    side.prepare('SELECT count(*) FROM sqlite_master').get()
     return undefined
   } catch (error) {
     if ((error as { code?: string }).code !== 'SQLITE_BUSY') throw error
-    return await describeHolder(stateDir, name)
   } finally {
     side.close()
   }
+  return await readHolder(stateDir, name).catch(() => 'unknown')
 }
 
 async function describeHolder(stateDir: string, name: string): Promise<string> {
   try {
-    const { pid, host, since, doing } = JSON.parse(await readFile(join(stateDir, `${name}.json`), 'utf8')) as Holder
+    const { pid, host, since, doing } = await readHolder(stateDir, name)
     return `${doing} (process ${pid} on ${host}, since ${since})`
   } catch {
     return 'another process'
   }
+}
+
+async function readHolder(stateDir: string, name: string): Promise<Holder> {
+  return JSON.parse(await readFile(join(stateDir, `${name}.json`), 'utf8')) as Holder
 }

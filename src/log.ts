@@ -15,7 +15,8 @@ export interface LogOptions {
   format: 'pretty' | 'json'
 }
 
-const secretNames = ['password', 'secret', 'token', 'apiKey', 'authorization', 'cookie', 'passphrase']
+/** Members with these names are never shown. */
+export const secretNames = ['password', 'secret', 'token', 'apiKey', 'authorization', 'cookie', 'passphrase']
 
 export function openLog({ level, format }: LogOptions): Log {
   const options = {

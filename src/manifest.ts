@@ -43,12 +43,14 @@ const fileSchema = z.object({
 /** Without a problem, all was well. */
 const checkSchema = z.object({ at: z.string(), problem: z.string().optional() })
 
+export const triggers = ['boot', 'manual', 'scheduled', 'pre-restore', 'pre-sync', 'guard'] as const
+
 export const manifestSchema = z.object({
   format: z.literal('bootkeeper-manifest'),
   version: z.literal(1),
   stem: z.string().regex(/^backup_[\w.-]+$/),
   createdAt: z.string(),
-  trigger: z.enum(['boot', 'manual', 'scheduled', 'pre-restore', 'pre-sync', 'guard']),
+  trigger: z.enum(triggers),
   reason: z.string(),
   scope: scopeSchema,
   /** Somebody asked to keep it: it is never removed. */

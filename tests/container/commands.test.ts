@@ -89,7 +89,7 @@ test.skipIf(!image)('a command runs without the app too, in a container of its o
   await container.stop(10)
   const listed = await runToEnd({ volume, words: ['list'] })
   expect(listed.exitCode, listed.stderr).toBe(0)
-  expect(listed.stdout).toMatch(/^backup_\S+ +export/m)
+  expect(listed.stdout).toMatch(/^backup_\S+ .* export /m)
 })
 
 test.skipIf(!image)(
