@@ -2,11 +2,12 @@
 // Guarantees: nothing is written to it: its rows, pages and mode stay as they are, and no log is left beside a database
 // that had none.
 
-import { accessSync, closeSync, constants, existsSync, openSync, readSync, statSync } from 'node:fs'
+import { statSync } from 'node:fs'
 import Database from 'better-sqlite3'
 import { BootkeeperError } from '../errors.ts'
 import { formatBytes } from '../log.ts'
 import type { Examination } from './engine.ts'
+import { wouldLeaveLog } from './sqlite-operations.ts'
 import { shortProblems } from './sqlite-problems.ts'
 import { brokenReferences, failures } from './sqlite-validate.ts'
 
@@ -51,30 +52,11 @@ function openToRead(path: string, busyMs: number): Database.Database {
       { next: 'Run this again. If it says the same, start the app.' },
     )
   try {
-    const database = new Database(path, { readonly: !mayLeaveLog(path), fileMustExist: true, timeout: busyMs })
+    const database = new Database(path, { readonly: !wouldLeaveLog(path), fileMustExist: true, timeout: busyMs })
     database.pragma('query_only = ON')
     return database
   } catch (error) {
     throw asCorrupt(error, path)
-  }
-}
-
-/**
- * A reader makes an empty log where there is none, and only a connection that may write takes it away again when it
- * closes. To do that ourselves could take it from somebody who opened the database meanwhile.
- */
-function mayLeaveLog(path: string): boolean {
-  if (existsSync(`${path}-wal`)) return false
-  const file = openSync(path, 'r')
-  try {
-    const header = Buffer.alloc(20)
-    readSync(file, header, 0, header.length, 0)
-    accessSync(path, constants.W_OK)
-    return header[18] === 2
-  } catch {
-    return false
-  } finally {
-    closeSync(file)
   }
 }
 

@@ -3,9 +3,11 @@
 // its exclusive lock; every function may be killed at any moment.
 
 import {
+  accessSync,
   chmodSync,
   chownSync,
   closeSync,
+  constants,
   existsSync,
   fsyncSync,
   linkSync,
@@ -202,12 +204,32 @@ export function swapIn(args: {
 export function structureOf({ path, busyMs }: { path: string; busyMs: number }): string {
   // A -wal alone is the rest of a database that was deleted.
   if (!statSync(path, { throwIfNoEntry: false })?.size) return ''
-  const database = openLive(path, busyMs)
+  const database = openLive(path, busyMs, !wouldLeaveLog(path))
   try {
     const rows = database.prepare('SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY type, name').raw().all()
     return JSON.stringify(rows)
   } finally {
     database.close()
+  }
+}
+
+/**
+ * A reader makes an empty log where there is none, and only a connection that may write takes it away again when it
+ * closes. To do that ourselves could take it from somebody who opened the database meanwhile.
+ */
+export function wouldLeaveLog(path: string): boolean {
+  // What is in a log would be written into the database by a connection that may write.
+  if (statSync(`${path}-wal`, { throwIfNoEntry: false })?.size) return false
+  const file = openSync(path, 'r')
+  try {
+    const header = Buffer.alloc(20)
+    readSync(file, header, 0, header.length, 0)
+    accessSync(path, constants.W_OK)
+    return header[18] === 2
+  } catch {
+    return false
+  } finally {
+    closeSync(file)
   }
 }
 
@@ -244,10 +266,10 @@ function lastChange(file: string): number {
   return stat && stat.size > 0 ? stat.ctimeMs : 0
 }
 
-function openLive(path: string, busyMs: number): Database.Database {
+function openLive(path: string, busyMs: number, readonly = true): Database.Database {
   // Read-only, so that closing does not checkpoint and the file stays as it was found.
   try {
-    const database = new Database(path, { readonly: true, fileMustExist: true, timeout: busyMs })
+    const database = new Database(path, { readonly, fileMustExist: true, timeout: busyMs })
     try {
       database.prepare('SELECT count(*) FROM sqlite_master').get()
       return database
