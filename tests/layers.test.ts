@@ -28,10 +28,12 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'import-child',
     'import-bulk',
     'import-bulk-worker',
+    'table-backup',
   ].map(inSrc),
   3: [
     ...['prisma/', 'engines/', 'formats/', 'stores/'],
     ...['manifest', 'state', 'timeline', 'data-loss', 'app-identity', 'command-hint', 'compression'],
+    ...['restore-script', 'table-summary'],
   ].map(inSrc),
   4: [
     'config',
