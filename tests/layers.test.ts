@@ -33,7 +33,7 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
   3: [
     ...['prisma/', 'engines/', 'formats/', 'stores/'],
     ...['manifest', 'state', 'timeline', 'data-loss', 'app-identity', 'command-hint', 'compression'],
-    ...['restore-script', 'table-summary'],
+    ...['restore-script', 'scope-words', 'table-summary'],
   ].map(inSrc),
   4: [
     'config',
