@@ -9,7 +9,7 @@ import { header } from './export-fixtures.ts'
 
 export const models = `
 enum Kind {
-  NOVEL @map("a'novel")
+  NOVEL @map("a novel")
   POEM
 }
 model Author {
