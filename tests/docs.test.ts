@@ -199,7 +199,8 @@ test('the examples of the how-to for tables work, in order', async () => {
   for (const { name, text } of others) {
     if (name === 'dry run') database((open) => open.exec(`DELETE FROM "Mod" WHERE "contentType" = 'furniture'`))
     const { status, stdout, stderr } = shell(text)
-    expect([name, status, stderr]).toEqual([name, 0, ''])
+    // npm and the shell may have warnings of their own.
+    expect([name, status, stderr]).toEqual([name, 0, expect.not.stringContaining('✖')])
     outputs[name] = stdout
     if (name === 'dry run') expect(mods()).toEqual(before.slice(1))
   }

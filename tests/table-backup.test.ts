@@ -3,6 +3,7 @@
 // ids, and all others stay; a wrong word or a kill leaves nothing behind.
 
 import { execFile, spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -74,17 +75,22 @@ function inDatabase<Result>(app: TestApp, use: (database: Database.Database) => 
   }
 }
 
-/** Every value of a table, with its storage class. */
+/** Every value of a table, with its storage class, as a number of rows and a checksum: a diff of these tables is long. */
 const contentOf = (app: TestApp, table: string, where = 'true') =>
   inDatabase(app, (database) => {
     const columns = database.prepare(`SELECT name FROM pragma_table_info('${table}')`).pluck().all() as string[]
-    const hash = columns.map((name) => `typeof("${name}") || quote("${name}")`).join(' || ')
-    return database
-      .prepare(
-        `SELECT count(*), group_concat(h, '|') FROM (SELECT ${hash} AS h FROM "${table}" WHERE ${where} ORDER BY rowid)`,
-      )
-      .raw()
-      .get()
+    const text = columns.map((name) => `typeof("${name}") || quote("${name}")`).join(' || ')
+    const key = columns.includes('id') ? 'id' : columns.map((name) => `"${name}"`).join(', ')
+    const hash = createHash('sha256')
+    let rows = 0
+    for (const row of database
+      .prepare(`SELECT ${text} FROM "${table}" WHERE ${where} ORDER BY ${key}`)
+      .pluck()
+      .iterate()) {
+      hash.update(`${row}\n`)
+      rows++
+    }
+    return `${rows} ${hash.digest('hex')}`
   })
 
 async function backUp(app: TestApp, ...words: string[]) {
@@ -127,9 +133,9 @@ describe.each([5_432, 50_000, 500_000])('a table of %i rows', (rows) => {
     const app = await appWith(rows)
     const made = await backUp(app, '--tables', 'Mod', '--reason', 'before cleanup')
     expect(made.rows).toBe(rows)
-    const document = readFileSync(made.data, 'utf8')
-    expect(document).toContain(`"counts": {"Mod":${rows}}`)
-    expect(document.match(/^\{"id":/gm)).toHaveLength(rows)
+    const lines = readFileSync(made.data, 'latin1').split('\n')
+    expect(lines.includes(`"counts": {"Mod":${rows}},`)).toBe(true)
+    expect(lines.filter((line) => line.startsWith('{"id":')).length).toBe(rows)
     expect(await typeCheck(app)).toBe('')
 
     const before = contentOf(app, 'mods')
@@ -224,16 +230,12 @@ describe('a part', () => {
     const before = tables.map((table) => contentOf(app, table))
     inDatabase(app, (database) =>
       database.exec(
-        `DELETE FROM mods WHERE authorId = 7; UPDATE Comment SET byId = NULL WHERE byId = 7; DELETE FROM "User" WHERE id = 7`,
+        `DELETE FROM mods WHERE authorId = 7; DELETE FROM Comment WHERE byId = 7; DELETE FROM "User" WHERE id = 7`,
       ),
     )
     const after = await script(app, made.script, '--restore')
     expect(after.stdout).toContain('✔')
-    // Rows of a table without row ids of its own come back at its end.
-    const sorted = (content: unknown[]) => content.map((each) => String(each).split(/[|,]/).sort())
-    expect(tables.map((table) => contentOf(app, table)).map((each) => sorted(each as unknown[]))).toEqual(
-      before.map((each) => sorted(each as unknown[])),
-    )
+    expect(tables.map((table) => contentOf(app, table))).toEqual(before)
   })
 
   test('of several tables has all of their rows', async () => {
