@@ -12,6 +12,7 @@ import type { Config } from './config.ts'
 import type { DataModel } from './data-model.ts'
 import { isEncrypting } from './encryption.ts'
 import type { Engine } from './engines/engine.ts'
+import type { ExportHeaderInput } from './engines/engine-export.ts'
 import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import type { operations } from './export-child.ts'
 import { findLatest, replaceLatest } from './export-latest.ts'
@@ -21,6 +22,7 @@ import { exportHeaderSchema } from './formats/bootkeeper-header.ts'
 import { formatBytes, formatCount } from './log.ts'
 import { type BackupFile, commitBackup, exportOf, newStem, readManifest, totalOf } from './manifest.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
+import type { Scope } from './scope.ts'
 import { type BootState, writeState } from './state.ts'
 import { isPlain, openEncoding, storeFile } from './stored-file.ts'
 import type { StepResult } from './timeline.ts'
@@ -86,21 +88,8 @@ export async function exportDatabase(
 ): Promise<{ stem: string; file: BackupFile; keptLatest: boolean }> {
   const begunAt = Date.now()
   const stem = intoStem ?? (await newStem(config.backupsDir))
-  const name = `${stem}.json`
-  const partial = partialPath(join(config.backupsDir, name))
-  let plain = partial
+  const { partial, file } = await writeStoredExport(config, engine, schema, origin, stem, watch)
   try {
-    const encoding = await openEncoding(config)
-    if (!isPlain(encoding)) plain = partialPath(join(config.stateDir, name))
-    const written = await writeExport(config, engine, schema, origin, stem, plain, watch)
-    const plainFile: BackupFile = {
-      role: 'export',
-      name,
-      sizeBytes: written.sizeBytes,
-      sha256: written.fileSha256,
-      counts: written.counts,
-    }
-    const file = isPlain(encoding) ? plainFile : await storeFile(plain, partial, plainFile, encoding, watch.signal)
     const manifest = intoStem
       ? await readManifest(config.backupsDir, intoStem)
       : describeBackup(stem, engine, origin, [file], { begunAt })
@@ -113,8 +102,41 @@ export async function exportDatabase(
   } catch (error) {
     throw asExportError(error, watch.signal)
   } finally {
-    await rm(plain, { force: true })
     await rm(partial, { force: true })
+  }
+}
+
+/** Writes an export as the settings want files of backups to be, under a temporary name, and reads it back. */
+export async function writeStoredExport(
+  config: Config,
+  engine: Engine,
+  schema: SchemaSet,
+  origin: Origin,
+  stem: string,
+  watch: WatchExport = {},
+  scope: Scope = 'everything',
+): Promise<{ partial: string; file: BackupFile; header: VerifiedExport['header'] }> {
+  const name = `${stem}.json`
+  const partial = partialPath(join(config.backupsDir, name))
+  let plain = partial
+  try {
+    const encoding = await openEncoding(config)
+    if (!isPlain(encoding)) plain = partialPath(join(config.stateDir, name))
+    const { header, ...written } = await writeExport(config, engine, schema, origin, stem, plain, watch, scope)
+    const file: BackupFile = {
+      role: 'export',
+      name,
+      sizeBytes: written.sizeBytes,
+      sha256: written.fileSha256,
+      counts: written.counts,
+    }
+    if (isPlain(encoding)) return { partial, file, header }
+    return { partial, file: await storeFile(plain, partial, file, encoding, watch.signal), header }
+  } catch (error) {
+    await rm(partial, { force: true })
+    throw asExportError(error, watch.signal)
+  } finally {
+    if (plain !== partial) await rm(plain, { force: true })
   }
 }
 
@@ -127,6 +149,7 @@ export async function writeExport(
   stem: string,
   target: string,
   { signal, onProgress }: WatchExport = {},
+  scope: Scope = 'everything',
 ): Promise<VerifiedExport> {
   const model = await readDataModelCached(config, schema, origin.prisma, signal)
   const child = startChild<typeof operations>('./export-child', import.meta.url, onProgress)
@@ -135,17 +158,9 @@ export async function writeExport(
       'write',
       {
         engine: engine.kind,
-        database: engine.kind === 'sqlite' ? engine.description : engine.url,
+        database: databaseOf(engine),
         model,
-        header: {
-          createdAt: new Date().toISOString(),
-          stem,
-          ...(origin.app ? { app: `${origin.app.name} ${origin.app.version}` } : {}),
-          prismaVersion: origin.prisma,
-          fingerprint: origin.fingerprint,
-          scope: 'everything',
-          reason: origin.reason,
-        },
+        header: headerOf(origin, stem, scope),
         target,
       },
       signal,
@@ -154,6 +169,23 @@ export async function writeExport(
     return written
   } finally {
     await child.kill()
+  }
+}
+
+/** What a child process is given to open the database itself. */
+export function databaseOf({ kind, description, url }: Engine): string {
+  return kind === 'sqlite' ? description : url
+}
+
+export function headerOf({ app, prisma, fingerprint, reason }: Origin, stem: string, scope: Scope): ExportHeaderInput {
+  return {
+    createdAt: new Date().toISOString(),
+    stem,
+    ...(app ? { app: `${app.name} ${app.version}` } : {}),
+    prismaVersion: prisma,
+    fingerprint,
+    scope,
+    reason,
   }
 }
 

@@ -2,7 +2,7 @@
 // how-to for other people's apps, run as they stand there on a schema that is not ours.
 // Guarantees tested: what a page names exists, and what it tells to type works.
 
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join, relative } from 'node:path'
@@ -167,6 +167,48 @@ test('the examples of the how-to for your own app work, in order, on a schema th
   const again = await boot(examples.find(({ name }) => name === 'start')!.text)
   await stop(again)
   expect(again.output).toMatch(/↷ schema\s+skipped/)
+}, 240_000)
+
+test('the examples of the how-to for tables work, in order', async () => {
+  const examples = examplesOf('docs/how-tos/back-up-a-table.md')
+  const app = makeProject()
+  const env = { PATH: process.env.PATH, HOME: process.env.HOME }
+  const shell = (text: string) => spawnSync('bash', ['-euc', text], { cwd: app, env, encoding: 'utf8' })
+  const database = <Result>(use: (open: Database.Database) => Result) => {
+    const open = new Database(join(app, 'data', 'app.db'))
+    open.pragma('foreign_keys = on')
+    try {
+      return use(open)
+    } finally {
+      open.close()
+    }
+  }
+  const mods = () => database((open) => open.prepare('SELECT * FROM "Mod"').all())
+  const [schema, ...others] = examples
+  expect(schema?.name).toBe('file prisma/schema.prisma')
+  mkdirSync(join(app, 'prisma'))
+  writeFileSync(join(app, 'prisma', 'schema.prisma'), schema!.text)
+  expect(shell('npx bootkeeper -- true').status).toBe(0)
+  database((open) =>
+    open.exec(`INSERT INTO "User" VALUES (1, 'john');
+      INSERT INTO "Mod" VALUES (1, 'chair', 'furniture', 1), (2, 'tank', 'vehicle', 1);
+      INSERT INTO "Comment" VALUES (1, 'nice', 1)`),
+  )
+  const before = mods()
+  const outputs: Record<string, string> = {}
+  for (const { name, text } of others) {
+    if (name === 'dry run') database((open) => open.exec(`DELETE FROM "Mod" WHERE "contentType" = 'furniture'`))
+    const { status, stdout, stderr } = shell(text)
+    // npm and the shell may have warnings of their own.
+    expect([name, status, stderr]).toEqual([name, 0, expect.not.stringContaining('✖')])
+    outputs[name] = stdout
+    if (name === 'dry run') expect(mods()).toEqual(before.slice(1))
+  }
+  expect(Object.keys(outputs)).toEqual(['filter', 'one', 'dry run', 'restore'])
+  expect(outputs.filter).toContain('1 row: Mod where {"contentType":"furniture"}')
+  expect(outputs.filter).toContain('! Not in it: 1 of Comment')
+  expect(outputs.one).toContain('4 rows: User where {"name":"john"} and all that hangs on it')
+  expect(mods()).toEqual(before)
 }, 240_000)
 
 /** As after `npm install`: the packages, Bootkeeper among them, and its command in .bin. */

@@ -35,6 +35,7 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'import-bulk',
     'import-bulk-worker',
     'working-copy',
+    'table-backup',
   ].map(inSrc),
   3: [
     ...['prisma/', 'engines/', 'formats/', 'stores/', 'catalogue/'],
@@ -51,6 +52,9 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
       'compression',
       'encryption',
       'stored-file',
+      'restore-script',
+      'scope-words',
+      'table-summary',
     ],
   ].map(inSrc),
   4: [
