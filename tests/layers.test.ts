@@ -24,6 +24,7 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'export-latest',
     'export-file',
     'export-child',
+    'guard',
     'import',
     'import-child',
     'import-bulk',
@@ -31,8 +32,8 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'table-backup',
   ].map(inSrc),
   3: [
-    ...['prisma/', 'engines/', 'formats/', 'stores/'],
-    ...['manifest', 'state', 'timeline', 'data-loss', 'app-identity', 'command-hint', 'compression'],
+    ...['prisma/', 'engines/', 'formats/', 'stores/', 'analysis/'],
+    ...['manifest', 'state', 'timeline', 'data-loss', 'app-identity', 'command-hint', 'compression', 'script-analysis'],
     ...['restore-script', 'table-summary'],
   ].map(inSrc),
   4: [
