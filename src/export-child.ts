@@ -23,6 +23,16 @@ export const operations = {
     return await readDataModel(files)
   },
 
+  /** Rows by model, and about how many bytes they will be as an export. */
+  async measure({ engine, database, model, header }: Omit<ExportRequest, 'target'>) {
+    if (engine === 'sqlite') {
+      const { measureSqlite } = await import('./engines/sqlite-export.ts')
+      return measureSqlite({ databasePath: database, model, header })
+    }
+    const { measurePostgres } = await import('./engines/postgres-export.ts')
+    return await measurePostgres({ url: database, model, header })
+  },
+
   /** Writes the export, then reads it back from the disk. Throws EXPORT_FAILED, EXPORT_DAMAGED, VALUE_NOT_EXPORTABLE. */
   async write({ engine, database, model, header, target }: ExportRequest) {
     const options = { model, header, target, openWriter: openExportWriter, onProgress: reportProgress }

@@ -11,6 +11,7 @@ import { startChild } from './child.ts'
 import type { Config } from './config.ts'
 import type { DataModel } from './data-model.ts'
 import type { Engine } from './engines/engine.ts'
+import type { ExportHeaderInput } from './engines/engine-export.ts'
 import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import type { operations } from './export-child.ts'
 import { latestPath, replaceLatest } from './export-latest.ts'
@@ -20,6 +21,7 @@ import { exportHeaderSchema } from './formats/bootkeeper-header.ts'
 import { formatBytes, formatCount } from './log.ts'
 import { type BackupFile, commitBackup, newStem, readManifest, totalOf } from './manifest.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
+import type { Scope } from './scope.ts'
 import { type BootState, writeState } from './state.ts'
 import type { StepResult } from './timeline.ts'
 
@@ -116,6 +118,7 @@ export async function writeExport(
   stem: string,
   target: string,
   { signal, onProgress }: WatchExport = {},
+  scope: Scope = 'everything',
 ): Promise<VerifiedExport> {
   const model = await readDataModelCached(config, schema, origin.prisma, signal)
   const child = startChild<typeof operations>('./export-child', import.meta.url, onProgress)
@@ -124,17 +127,9 @@ export async function writeExport(
       'write',
       {
         engine: engine.kind,
-        database: engine.kind === 'sqlite' ? engine.description : engine.url,
+        database: databaseOf(engine),
         model,
-        header: {
-          createdAt: new Date().toISOString(),
-          stem,
-          ...(origin.app ? { app: `${origin.app.name} ${origin.app.version}` } : {}),
-          prismaVersion: origin.prisma,
-          fingerprint: origin.fingerprint,
-          scope: 'everything',
-          reason: origin.reason,
-        },
+        header: headerOf(origin, stem, scope),
         target,
       },
       signal,
@@ -143,6 +138,23 @@ export async function writeExport(
     return written
   } finally {
     await child.kill()
+  }
+}
+
+/** What a child process is given to open the database itself. */
+export function databaseOf({ kind, description, url }: Engine): string {
+  return kind === 'sqlite' ? description : url
+}
+
+export function headerOf({ app, prisma, fingerprint, reason }: Origin, stem: string, scope: Scope): ExportHeaderInput {
+  return {
+    createdAt: new Date().toISOString(),
+    stem,
+    ...(app ? { app: `${app.name} ${app.version}` } : {}),
+    prismaVersion: prisma,
+    fingerprint,
+    scope,
+    reason,
   }
 }
 

@@ -75,14 +75,26 @@ export type BackupFile = z.infer<typeof fileSchema>
 
 const suffix = '.manifest.json'
 
-/** A stem for now that no file in `backupsDir` has yet, such as `backup_2026-11-20T10-30-00Z`. */
-export async function newStem(backupsDir: string, now = new Date()): Promise<string> {
-  const taken = new Set((await readdir(backupsDir)).map((name) => name.replace(/^\./, '')))
+/**
+ * A stem for now that no file in `backupsDir` has yet, such as `backup_2026-11-20T10-30-00Z`; of the backup of a part
+ * `backup_2026-11-20T10-30-00Z_mod`. Of two in one second the later one has a number, whatever they are of.
+ */
+export async function newStem(backupsDir: string, now = new Date(), part?: string): Promise<string> {
+  const taken = (await readdir(backupsDir)).map((name) => name.replace(/^\./, ''))
   const base = `backup_${now.toISOString().slice(0, 19).replaceAll(':', '-')}Z`
+  const ending = part === undefined ? '' : `_${safeName(part)}`
   for (let n = 1; ; n += 1) {
     const stem = n === 1 ? base : `${base}-${n}`
-    if (![...taken].some((name) => name.startsWith(`${stem}.`))) return stem
+    if (!taken.some((name) => name.startsWith(`${stem}.`) || name.startsWith(`${stem}_`))) return stem + ending
   }
+}
+
+const longestPart = 60
+
+/** Lower case and plain letters, so that it is the same name on every file system and in every bucket. */
+function safeName(name: string): string {
+  const plain = name.toLowerCase().replace(/[^a-z0-9]+/g, '_')
+  return plain.replace(/^_+|_+$/g, '').slice(0, longestPart) || 'part'
 }
 
 /**
@@ -254,11 +266,13 @@ async function sizeOf(path: string): Promise<number | undefined> {
   }
 }
 
-// The suffix of a second stem within the same second counts as a number: -2 before -10.
+// The number of a second stem within the same second counts as one: -2 before -10.
 function compareStems(a: string, b: string): number {
-  const [timeA = '', nA = '1'] = a.split(/Z-?/)
-  const [timeB = '', nB = '1'] = b.split(/Z-?/)
-  return timeA === timeB ? Number(nA || 1) - Number(nB || 1) : timeA < timeB ? -1 : 1
+  const parts = (stem: string) => /^(.*?Z)(?:-(\d+))?(_.*)?$/.exec(stem) ?? [stem, stem]
+  const [, timeA = '', nA = '1'] = parts(a)
+  const [, timeB = '', nB = '1'] = parts(b)
+  if (timeA !== timeB) return timeA < timeB ? -1 : 1
+  return Number(nA) - Number(nB) || (a < b ? -1 : a > b ? 1 : 0)
 }
 
 function parseJson(text: string): unknown {

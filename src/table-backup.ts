@@ -1,13 +1,27 @@
 // Backups of a part: some models, the rows of one that a filter names, or one row and all that hangs on it.
-// Guarantees: what it gives was read back and is listed, with a script beside it that puts the rows back; the rows are
+// Guarantees: what it gives was read back and is listed, with a program beside it that puts the rows back; the rows are
 // those of one moment, and as many as the database counted then.
 
-import type { Origin } from './backup.ts'
+import { existsSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
+import { dirname, join, relative, resolve, sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describeBackup, type Origin } from './backup.ts'
+import { startChild } from './child.ts'
 import type { Config } from './config.ts'
+import type { DataModel } from './data-model.ts'
 import type { Engine } from './engines/engine.ts'
-import type { Manifest } from './manifest.ts'
+import { BootkeeperError } from './errors.ts'
+import { asExportError, databaseOf, headerOf, readDataModelCached, writeExport } from './export.ts'
+import type { operations } from './export-child.ts'
+import { freeBytes, partialPath, sha256OfFile, writeAtomically } from './files.ts'
+import { formatBytes } from './log.ts'
+import { type BackupFile, commitBackup, copyOf, listBackups, type Manifest, newStem, totalOf } from './manifest.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
+import { restoreScript } from './restore-script.ts'
 import type { PartialScope } from './scope.ts'
+import { resolveScope } from './scope-words.ts'
+import { writeTableSummary } from './table-summary.ts'
 
 export interface PartialBackup {
   manifest: Manifest
@@ -37,16 +51,149 @@ export interface WatchPartial {
 }
 
 /**
+ * 1. The rows are counted and their size is estimated; DISK_FULL is thrown where there is no room for them. 2. They are
+ * written under a temporary name, as of one moment, and read back. 3. So is the program that puts them back. 4. Both are
+ * listed at once. What fails before leaves nothing behind.
+ *
  * Names of `scope.models` may be those of models or of tables, in any case. Throws USAGE for a model or a filter that
- * the schema does not have; EXPORT_FAILED, DISK_FULL and the other errors of an export.
+ * the schema does not have, and with `whole` where no row fits; EXPORT_FAILED and the other errors of an export.
  */
 export async function takePartialBackup(
-  _config: Config,
-  _engine: Engine,
-  _schema: SchemaSet,
-  _origin: Origin,
-  _scope: PartialScope,
-  _watch: WatchPartial = {},
+  config: Config,
+  engine: Engine,
+  schema: SchemaSet,
+  origin: Origin,
+  asked: PartialScope,
+  watch: WatchPartial = {},
 ): Promise<PartialBackup> {
-  throw new Error('not there yet')
+  const begunAt = Date.now()
+  const { signal } = watch
+  const model = await readDataModelCached(config, schema, origin.prisma, signal)
+  const scope = resolveScope(model, asked)
+  const partials: string[] = []
+  try {
+    const plan = await measure(config, engine, model, origin, scope, signal)
+    if (scope.whole && totalOf(plan.rows) === 0)
+      throw new BootkeeperError('USAGE', `No row of ${scope.models[0]} fits ${JSON.stringify(scope.where)}.`, {
+        next: 'Check the value, and run the same again.',
+      })
+    watch.onPlan?.(plan)
+    await requireRoom(config.backupsDir, plan.sizeBytes)
+
+    const stem = await newStem(config.backupsDir, new Date(), partName(scope))
+    const name = `${stem}.json`
+    const partial = partialPath(join(config.backupsDir, name))
+    partials.push(partial)
+    const written = await writeExport(config, engine, schema, origin, stem, partial, watch, scope)
+    const file: BackupFile = {
+      role: 'export',
+      name,
+      sizeBytes: written.sizeBytes,
+      sha256: written.fileSha256,
+      counts: written.counts,
+    }
+    const described = written.header.scope as PartialScope
+    const text = restoreScript({
+      stem,
+      createdAt: written.header.createdAt,
+      scope: described,
+      counts: written.counts,
+      exportName: name,
+      ...pathsFrom(config.backupsDir),
+      models: model.models,
+    })
+    const scriptName = `${stem}_restore.ts`
+    const scriptPartial = partialPath(join(config.backupsDir, scriptName))
+    partials.push(scriptPartial)
+    await writeAtomically(scriptPartial, (handle) => handle.writeFile(text))
+    const script: BackupFile = {
+      role: 'script',
+      name: scriptName,
+      sizeBytes: Buffer.byteLength(text),
+      sha256: await sha256OfFile(scriptPartial),
+    }
+    const manifest = describeBackup(stem, engine, origin, [file, script], { scope: described, begunAt })
+    await commitBackup(config.backupsDir, manifest, [
+      { partial, file },
+      { partial: scriptPartial, file: script },
+    ])
+    // The backup is there, whatever becomes of the page about it: the next one writes it anew.
+    await writeTableSummary(config.backupsDir).catch(() => undefined)
+    return {
+      manifest,
+      rows: totalOf(written.counts),
+      script: join(config.backupsDir, scriptName),
+      notIncluded: written.header.notExported.referring ?? {},
+    }
+  } catch (error) {
+    for (const partial of partials) await rm(partial, { force: true })
+    throw asExportError(error, signal)
+  }
+}
+
+async function measure(
+  config: Config,
+  engine: Engine,
+  model: DataModel,
+  origin: Origin,
+  scope: PartialScope,
+  signal?: AbortSignal,
+): Promise<PartialPlan> {
+  const child = startChild<typeof operations>('./export-child', import.meta.url)
+  try {
+    const request = { engine: engine.kind, database: databaseOf(engine), model, header: headerOf(origin, '', scope) }
+    const { rows, sizeBytes } = await child.call('measure', request, signal)
+    const ms = Math.ceil(sizeBytes / (await bytesPerMs(config.backupsDir)))
+    return { rows, sizeBytes, ms, strategy: strategyOf(totalOf(rows)) }
+  } finally {
+    await child.kill()
+  }
+}
+
+/** What is said of the work: each of them is written page by page, in constant memory. */
+function strategyOf(rows: number): PartialPlan['strategy'] {
+  if (rows < 10_000) return 'at once'
+  return rows <= 100_000 ? 'in batches' : 'streamed'
+}
+
+const usualBytesPerMs = 20_000
+/** Of smaller ones the start of a process takes most of the time. */
+const tellingBytes = 1_000_000
+
+/** As the newest exports went that say how long they took. */
+async function bytesPerMs(backupsDir: string): Promise<number> {
+  const known = (await listBackups(backupsDir)).flatMap((manifest) => {
+    const bytes = manifest.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+    return manifest.durationMs && bytes >= tellingBytes && !copyOf(manifest) ? [bytes / manifest.durationMs] : []
+  })
+  const newest = known.slice(-3)
+  return newest.length > 0 ? newest.reduce((sum, each) => sum + each, 0) / newest.length : usualBytesPerMs
+}
+
+async function requireRoom(directory: string, sizeBytes: number): Promise<void> {
+  const needed = Math.ceil(sizeBytes * 1.2) + 1_000_000
+  const free = await freeBytes(directory)
+  if (free >= needed) return
+  throw new BootkeeperError(
+    'DISK_FULL',
+    `The backup needs about ${formatBytes(needed)}, but ${directory} has ${formatBytes(free)} free.`,
+  )
+}
+
+function partName({ models: [first, ...others], whole }: PartialScope): string {
+  return others.length > 0 && !whole ? `${first}_and_${others.length}_more` : (first as string)
+}
+
+/** From the folder of the backups, so that all of it may be moved together. */
+function pathsFrom(backupsDir: string): { entry: string; project: string } {
+  const base = resolve(backupsDir)
+  const from = (path: string) => relative(base, path).split(sep).join('/')
+  return { entry: from(entryPath()), project: from(process.cwd()) || '.' }
+}
+
+/** In a checkout the source, which tsx runs and which is always there; else what was built. */
+function entryPath(): string {
+  const folder = dirname(dirname(fileURLToPath(import.meta.url)))
+  const sources = [folder, dirname(folder)].map((each) => join(each, 'scripts', 'restore-tables.ts'))
+  return sources.find((path) => existsSync(path)) ?? join(folder, 'scripts', 'restore-tables.js')
 }

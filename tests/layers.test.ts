@@ -32,9 +32,9 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'table-backup',
   ].map(inSrc),
   3: [
-    ...['prisma/', 'engines/', 'formats/', 'stores/', 'analysis/'],
+    ...['prisma/', 'engines/', 'formats/', 'stores/'],
     ...['manifest', 'state', 'timeline', 'data-loss', 'app-identity', 'command-hint', 'compression', 'script-analysis'],
-    ...['restore-script', 'table-summary'],
+    ...['restore-script', 'scope-words', 'table-summary'],
   ].map(inSrc),
   4: [
     'config',

@@ -22,6 +22,8 @@ export interface NotExported {
   transient: string[]
   /** Tables that the schema does not know, or hides with @@ignore. Rows are null where they cannot be counted. */
   tables: { table: string; rows: number | null }[]
+  /** Of a part: by model, rows that refer to its rows and are not in it. */
+  referring?: Record<string, number>
 }
 
 export interface ExportStart {

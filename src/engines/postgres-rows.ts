@@ -21,6 +21,8 @@ export interface PostgresTable {
   /** Columns that the schema does not know, with their type names. */
   extraColumns: { name: string; type: string }[]
   mayMatchTwice(join: Join): boolean
+  /** What holds for the rows that are wanted, where it is not all of them. */
+  where?: string | undefined
 }
 
 export function postgresRows(plan: RowPlan, table: PostgresTable): string {
@@ -28,7 +30,7 @@ export function postgresRows(plan: RowPlan, table: PostgresTable): string {
   if (table.extraColumns.length > 0) members.push(`${hiddenColumns(table.extraColumns)} AS "$columns"`)
   const joins = plan.joins.map((join) => joinOf(join, table))
   const from = [`${table.nameOf(plan.model)} AS ${ownAlias}`, ...joins].join(' ')
-  return `SELECT row_to_json(r)::text || ',' FROM (SELECT ${members.join(', ')} FROM ${from} ORDER BY ${orderOf(plan)}) AS r`
+  return `SELECT row_to_json(r)::text || ',' FROM (SELECT ${members.join(', ')} FROM ${from} WHERE ${table.where ?? 'true'} ORDER BY ${orderOf(plan)}) AS r`
 }
 
 /** Finds the first row with a Float that JSON cannot carry; undefined where the model has no Float. */
@@ -45,7 +47,7 @@ export function findNotFinite(plan: RowPlan, table: PostgresTable): string | und
       const found = field.isList
         ? `(SELECT v::text FROM unnest(${x}) v WHERE v::text IN ${bad} LIMIT 1)`
         : `(CASE WHEN ${x}::text IN ${bad} THEN ${x}::text END)`
-      return `(SELECT ${literal(field.name)} AS field, ${row} AS row, ${found} AS value FROM ${table.nameOf(model)} t WHERE ${found} IS NOT NULL LIMIT 1)`
+      return `(SELECT ${literal(field.name)} AS field, ${row} AS row, ${found} AS value FROM ${table.nameOf(model)} t WHERE ${found} IS NOT NULL AND ${table.where ?? 'true'} LIMIT 1)`
     })
     .join(' UNION ALL ')
 }

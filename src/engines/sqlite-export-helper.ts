@@ -41,13 +41,15 @@ const worthwhileRows = 100_000
 const patienceMs = 120_000
 const mostHeldBytes = 8 * 1024 * 1024
 
+/** `isSelected`: rows were selected, in temporary tables that a second connection does not see. */
 export function openSliceReader(
   source: { databasePath: string; model: DataModel },
   reader: SqliteReader,
   slices: Slice[],
+  isSelected: boolean,
 ): SliceReader {
   const sliceAt = (number: number) => slices[number] as Slice
-  if (slices.reduce((sum, { rows }) => sum + rows, 0) < worthwhileRows)
+  if (isSelected || slices.reduce((sum, { rows }) => sum + rows, 0) < worthwhileRows)
     return { pages: (number) => ({ [Symbol.iterator]: () => reader.pages(sliceAt(number)) }), close() {} }
 
   const helper = startHelper(source, slices)

@@ -4,7 +4,10 @@
 
 import type { Model } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
-import { type EngineExportOptions, exportedModels, type NotExported, type WrittenExport } from './engine-export.ts'
+import type { Scope } from '../scope.ts'
+import type { EngineExportOptions, NotExported, WrittenExport } from './engine-export.ts'
+import { describedScope, isPlainPart, scopedExport } from './export-scope.ts'
+import type { SelectionRequest } from './row-selection.ts'
 import { openSliceReader } from './sqlite-export-helper.ts'
 import { openSqliteReader, type SqliteReader } from './sqlite-reader.ts'
 import { countRows } from './sqlite-tables.ts'
@@ -14,24 +17,30 @@ export interface SqliteExportOptions extends EngineExportOptions {
 }
 
 export function exportSqlite(options: SqliteExportOptions): WrittenExport {
-  const models = exportedModels(options.model)
+  const { scope } = options.header
+  const { models: candidates, selection } = scopedExport(options.model, scope)
   const reader = openSqliteReader(options.databasePath, options.model)
   try {
+    if (selection) reader.select(selection)
+    const models = selection?.isWhole
+      ? candidates.filter((model) => model === selection.root || reader.count(model) !== 0)
+      : candidates
     const slices = models.flatMap((model) => reader.slices(model))
-    const sliceReader = openSliceReader(options, reader, slices)
+    const sliceReader = openSliceReader(options, reader, slices, selection !== undefined)
     const writer = options.openWriter(options.target)
     try {
       writer.start({
-        header: options.header,
+        header: { ...options.header, scope: describedScope(scope, models) },
         engine: 'sqlite',
         models,
         extraColumns: new Map(models.map((model) => [model.name, reader.extraColumns(model)])),
         sequences: sequences(reader, models),
-        notExported: notExported(reader, options),
+        notExported: scope === 'everything' ? notExported(reader, options) : leftOut(reader, scope, models, selection),
       })
       let position = 0
       let written = 0
-      for (const { name } of models) {
+      for (const model of models) {
+        const { name } = model
         let rows = 0
         writer.startModel(name)
         for (let slice = slices[position]; slice?.model === name; slice = slices[++position]) {
@@ -42,7 +51,7 @@ export function exportSqlite(options: SqliteExportOptions): WrittenExport {
           options.onProgress?.(written + rows)
         }
         written += rows
-        requireAll(reader, options, name, rows)
+        requireAll(reader, model, rows)
       }
       return writer.finish()
     } catch (error) {
@@ -78,11 +87,37 @@ function notExported(reader: SqliteReader, { model }: SqliteExportOptions): NotE
   }
 }
 
-function requireAll(reader: SqliteReader, { model }: SqliteExportOptions, name: string, rows: number): void {
-  const table = model.models.find((each) => each.name === name)?.table ?? name
-  const counted = countRows(reader.database, table)
+function leftOut(reader: SqliteReader, scope: Scope, models: Model[], selection?: SelectionRequest): NotExported {
+  const referring = isPlainPart(scope) ? { referring: reader.notIncluded(models, selection?.models ?? []) } : {}
+  return { transient: [], tables: [], ...referring }
+}
+
+/** Rows, and about how many bytes of JSON they are, by what the first of them take. */
+export function measureSqlite({ databasePath, model, header }: Omit<SqliteExportOptions, 'openWriter' | 'target'>) {
+  const { models, selection } = scopedExport(model, header.scope)
+  const reader = openSqliteReader(databasePath, model)
+  try {
+    if (selection) reader.select(selection)
+    const rows: Record<string, number> = {}
+    let sizeBytes = 0
+    for (const each of models) {
+      const count = reader.count(each) ?? 0
+      if (count === 0 && selection?.isWhole && each !== selection.root) continue
+      rows[each.name] = count
+      const [first] = reader.slices(each)
+      const page = first && reader.pages(first).next()
+      if (page && !page.done) sizeBytes += Math.ceil((count * page.value.lines.length) / Math.max(1, page.value.rows))
+    }
+    return { rows, sizeBytes }
+  } finally {
+    reader.close()
+  }
+}
+
+function requireAll(reader: SqliteReader, model: Model, rows: number): void {
+  const counted = reader.count(model)
   if (rows === counted) return
-  throw new BootkeeperError('EXPORT_FAILED', `Of the ${counted} rows of ${name}, ${rows} were read.`, {
+  throw new BootkeeperError('EXPORT_FAILED', `Of the ${counted} rows of ${model.name}, ${rows} were read.`, {
     next: 'Run `PRAGMA integrity_check` on the database: an index may be damaged.',
   })
 }

@@ -14,6 +14,8 @@ export interface PageSource {
   carefulLine: string
   from: string
   ownTable: string
+  /** What holds for each row that is wanted. */
+  where: string
   /** The row id, or the columns of the primary key. */
   keys: string[]
   /** Expressions for the bytes of each column that can be long. */
@@ -39,7 +41,7 @@ interface PageRow {
 /** Pages within a range of row ids, both ends included. */
 export function rowidPages(database: Database.Database, source: PageSource) {
   const key = source.keys[0]
-  const within = `${key} BETWEEN ? AND ?`
+  const within = `${source.where} AND ${key} BETWEEN ? AND ?`
   const widest = widestRow(database, source, within)
   // A bound LIMIT would make SQLite prepare the statement again for every page.
   const pages = new Map<string, Database.Statement>()
@@ -70,7 +72,8 @@ export function rowidPages(database: Database.Database, source: PageSource) {
 /** Pages of a whole table that has a primary key only. */
 export function keyPages(database: Database.Database, source: PageSource) {
   const order = source.keys.join(',')
-  const compare = (operator: string) => `(${order}) ${operator} (${source.keys.map(() => '?').join(',')})`
+  const compare = (operator: string) =>
+    `${source.where} AND (${order}) ${operator} (${source.keys.map(() => '?').join(',')})`
   const last = (where: string) =>
     database
       .prepare(`SELECT ${order} FROM ${source.ownTable} WHERE ${where} ORDER BY ${order} LIMIT 1 OFFSET ?+0`)
@@ -82,10 +85,10 @@ export function keyPages(database: Database.Database, source: PageSource) {
         SELECT ${source.carefulLine} AS line FROM ${source.from} WHERE ${where} ORDER BY ${order})`)
       .safeIntegers()
   const statements = {
-    first: { last: last('true'), upTo: page(compare('<=')), rest: page('true') },
+    first: { last: last(source.where), upTo: page(compare('<=')), rest: page(source.where) },
     next: { last: last(compare('>')), upTo: page(`${compare('>')} AND ${compare('<=')}`), rest: page(compare('>')) },
   }
-  const widest = widestRow(database, source, 'true')
+  const widest = widestRow(database, source, source.where)
   return function* (): Generator<Page> {
     const limit = limitFor(widest())
     for (let start: unknown[] | undefined = []; start; ) {

@@ -7,9 +7,11 @@ import type { DataModel, Model } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
 import { refusedValue, requireColumns } from './engine-export.ts'
 import { type Join, planRow } from './row-plan.ts'
+import type { SelectionRequest } from './row-selection.ts'
 import { keyPages, type Page, type PageSource, rowidPages } from './sqlite-pages.ts'
 import { quoted, sqliteFunctions, sqliteRow } from './sqlite-rows.ts'
-import { isUnique, readTables, type SqliteTableInfo } from './sqlite-tables.ts'
+import { nothingSelected, notIncludedSqlite, type SqliteSelection, selectSqlite } from './sqlite-selection.ts'
+import { countRows, isUnique, readTables, type SqliteTableInfo } from './sqlite-tables.ts'
 
 /** A part of a table: rows whose row id lies between the two, or the whole table where it has no row ids. */
 export interface Slice {
@@ -23,6 +25,12 @@ export interface SqliteReader {
   readonly tables: Map<string, SqliteTableInfo>
   readonly database: Database.Database
   extraColumns(model: Model): string[]
+  /** From now on only the rows that are asked for are given of these models. */
+  select(request: SelectionRequest): void
+  /** How many rows there are to give. */
+  count(model: Model): number | null
+  /** By model: rows that refer to rows of these models, those that are given, and are not given themselves. */
+  notIncluded(models: Model[], selected: Model[]): Record<string, number>
   /** The table in parts of about equal size, in order. */
   slices(model: Model): Slice[]
   /** The slice's rows in order. Nothing is read before it is asked for, and nothing is open between two pages. */
@@ -75,6 +83,7 @@ function defineFunctions(database: Database.Database): void {
 
 class Reader implements SqliteReader {
   private readonly models: Map<string, Model>
+  private selection: SqliteSelection = nothingSelected
   private keyBytes = 0
   private readonly keyTables = new Map<string, string>()
   private readonly prepared = new Map<string, SqliteReader['pages']>()
@@ -98,13 +107,25 @@ class Reader implements SqliteReader {
       .map(({ name }) => name)
   }
 
+  select(request: SelectionRequest): void {
+    this.selection = selectSqlite(this.database, (model) => this.table(model), request)
+  }
+
+  count(model: Model): number | null {
+    return this.selection.setOf(model) ? this.selection.count(model) : countRows(this.database, model.table)
+  }
+
+  notIncluded(models: Model[], selected: Model[]): Record<string, number> {
+    const known = this.dataModel.models.filter(({ table }) => this.tables.has(table))
+    return notIncludedSqlite(this.database, (model) => this.table(model), known, models, selected)
+  }
+
   slices(model: Model): Slice[] {
-    const { rowid } = this.table(model)
-    const name = quoted(model.table)
-    if (!rowid)
-      return [
-        { model: model.name, rows: this.database.prepare(`SELECT count(*) FROM ${name}`).pluck().get() as number },
-      ]
+    const table = this.table(model)
+    const set = this.selection.setOf(model)
+    if (!table.rowid) return [{ model: model.name, rows: this.count(model) ?? 0 }]
+    const name = set ?? quoted(model.table)
+    const rowid = set ? 'k0' : table.rowid
     const bounds = this.database
       .prepare(
         // Each on its own: min and max in one SELECT read the whole table.
@@ -150,7 +171,8 @@ class Reader implements SqliteReader {
     const table = this.table(model)
     const { line, from } = this.rowOf(model, table, false)
     const carefulLine = this.rowOf(model, table, true).line
-    const rowidColumn = table.rowid ? [`t.${table.rowid}`] : undefined
+    const set = this.selection.setOf(model)
+    const rowidColumn = table.rowid ? [set ? 'selected.k0' : `t.${table.rowid}`] : undefined
     const keys = rowidColumn ?? table.primaryKey.map((name) => `t.${quoted(name)}`)
     if (keys.length === 0)
       throw new BootkeeperError('EXPORT_FAILED', `The columns of the table "${model.table}" hide its row ids.`)
@@ -158,8 +180,12 @@ class Reader implements SqliteReader {
       model: modelName,
       line,
       carefulLine,
-      from,
-      ownTable: `${quoted(model.table)} AS t`,
+      // SQLite keeps the order of a CROSS JOIN: from the rows that are wanted to the table.
+      from: set ? `${set} AS selected CROSS JOIN ${from}` : from,
+      ownTable: `${set ? `${set} AS selected CROSS JOIN ` : ''}${quoted(model.table)} AS t`,
+      where: set
+        ? (rowidColumn ? [`t.${table.rowid}`] : keys).map((key, at) => `${key} = selected.k${at}`).join(' AND ')
+        : 'true',
       keys,
       bytes: this.longColumns(model).map((name) => `ifnull(octet_length(t.${quoted(name)}),0)`),
     }

@@ -44,6 +44,8 @@ export const exportHeaderSchema = z.strictObject({
   notExported: z.strictObject({
     transient: z.array(z.string()),
     tables: z.array(z.strictObject({ table: z.string(), rows: count.nullable() })),
+    /** Of a part: by model, rows that referred to its rows and are not in it. */
+    referring: z.record(z.string(), count).optional(),
   }),
 })
 
