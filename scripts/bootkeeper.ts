@@ -12,6 +12,10 @@ const commands: Record<string, { summary: string; load: () => Promise<{ default:
   import: { summary: 'read a file of any known format into the database', load: () => import('./import.ts') },
   inspect: { summary: 'say what a file is', load: () => import('./inspect.ts') },
   diff: { summary: 'compare a backup with the database, or two backups', load: () => import('./diff.ts') },
+  guard: {
+    summary: 'run a script, with the rows that it may change backed up before',
+    load: () => import('./guard.ts'),
+  },
   generate: { summary: 'run prisma generate, offline', load: () => import('./generate.ts') },
   health: { summary: 'exit 0 when the app is up (for HEALTHCHECK)', load: () => import('./health.ts') },
 }
