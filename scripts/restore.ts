@@ -17,8 +17,8 @@ import { bytesOf, showAside } from './show-aside.ts'
 import { withProgress } from './terminal-progress.ts'
 
 const help = `
-Puts a backup back in the place of the database: its copy, or where it has none its export. Says what it would do;
-does it with --apply. The present database is backed up first, or, where it is damaged, set aside.
+Puts a backup back in the place of the database: its copy, or where it has none its export. Of a backup of tables the
+rows are put back, and all other rows stay. Says what it would do; does it with --apply. The present database is backed up first, or, where it is damaged, set aside.
 Stop the app before a copy is put back. An export can be put back while the app runs.
 
   npm run db:restore -- backup_2026-11-20T10-30-00Z
@@ -83,6 +83,6 @@ async function hasCopy(name: string): Promise<boolean> {
 
 async function restoreExport(words: string[], name: string, apply: boolean, json: boolean): Promise<number> {
   const path = await exportPath(readConfig(), name)
-  const request = { path, userName: undefined, mode: 'replace', keepExisting: false, strict: false } as const
+  const request = { path, userName: undefined, mode: 'restore', keepExisting: false, strict: false } as const
   return await runImport(request, { apply, json, again: command('restore', ...withApply(words)) })
 }

@@ -6,10 +6,12 @@ import { quoted } from '../src/formats/quote.ts'
 import type { ImportPlan } from '../src/import.ts'
 import type { FileDescription } from '../src/import-child.ts'
 import { formatCount } from '../src/log.ts'
+import { describeScope } from '../src/scope.ts'
 
 export function showFile({
   title,
   certainty,
+  scope,
   createdAt,
   app,
   counts,
@@ -19,6 +21,7 @@ export function showFile({
 }: FileDescription): string {
   const made = [createdAt && `made ${createdAt}`, app && `by ${app}`].filter(Boolean).join(' ')
   const lines = [`${certainty === 'certain' ? 'Recognised as' : 'Probably'}: ${title}${made ? `, ${made}` : ''}.`]
+  if (scope) lines.push(`A part of the data: ${describeScope(scope)}. All other rows stay as they are.`)
   if (users) {
     const kinds = [...new Set(users.flatMap(({ entries }) => Object.keys(entries)))]
     const rows = users.map(({ name, entries }) => [

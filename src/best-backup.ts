@@ -64,6 +64,8 @@ async function firstGood(config: Config, engine: Engine, backups: Manifest[]): P
 
 /** What `restore` takes of a backup: its copy, or else its export, which goes into SQLite only. */
 function restoredFile(manifest: Manifest, engine: Engine) {
+  // A part of the data is no database.
+  if (manifest.scope !== 'everything') return undefined
   if (manifest.engine === engine.kind && copyOf(manifest)) return copyOf(manifest)
   return engine.kind === 'sqlite' && !copyOf(manifest) ? exportOf(manifest) : undefined
 }

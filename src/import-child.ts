@@ -12,6 +12,7 @@ import type { Format, ResolveTitle } from './formats/format.ts'
 import { openSource } from './formats/source.ts'
 import { type BulkReader, startBulkReader, worthwhileBytes } from './import-bulk.ts'
 import type { Source, SourceHeader } from './import-source.ts'
+import type { Scope } from './scope.ts'
 
 export interface FileRequest {
   path: string
@@ -29,6 +30,8 @@ export interface ImportCall extends FileRequest {
   model: DataModel
   mode: 'merge' | 'replace'
   keepExisting: boolean
+  /** See ImportOptions. */
+  ofThisDatabase?: boolean
   strict: boolean
   mayWrite: boolean
 }
@@ -55,6 +58,12 @@ export const operations = {
     return describe(source, counts)
   },
 
+  /** What the file says that it is, before its rows are read. */
+  async scopeOf(request: FileRequest): Promise<Scope> {
+    const { header } = await openOfAnyone(request)
+    return header.scope ?? 'everything'
+  },
+
   /** Reads the file, checks it, and says what its import would do. With `mayWrite`, `apply` may follow. */
   async plan(call: ImportCall): Promise<{ file: FileDescription; report: ImportReport }> {
     // Read by SQLite whenever it makes a temporary file, which it unlinks at once: a kill leaves nothing there.
@@ -65,6 +74,7 @@ export const operations = {
     try {
       const source = await open(call)
       const { header } = source
+      requireMode(call, header)
       const readBulk: ImportOptions['readBulk'] = (columns, onBatch) =>
         (reader as BulkReader).read({ path, header, model, columns }, onBatch)
       let rows = 0
@@ -87,6 +97,15 @@ export const operations = {
     await staged.close()
     return report
   },
+}
+
+/** Tables can be made what the file says where their ids mean the same, so that what refers to them stays right. */
+function requireMode({ path, mode, ofThisDatabase }: ImportCall, { scope }: SourceHeader): void {
+  if (mode === 'merge' || scope === undefined || (ofThisDatabase && scope.where === undefined)) return
+  const what = scope.where === undefined ? 'tables of another database' : 'some rows of a table'
+  throw new BootkeeperError('USAGE', `${path} holds ${what}, which can be added to what is there, not replace it.`, {
+    next: 'Run the same without --mode replace.',
+  })
 }
 
 let staged: StagedImport | undefined

@@ -2,6 +2,8 @@
 // the current export format (docs/reference/export-format.md). Types only, so that formats, which read files, and
 // engines, which write databases, need not know each other.
 
+import type { PartialScope } from './scope.ts'
+
 /** A model as the file has it. The same as in the header of the current format, and what older formats need beside. */
 export interface SourceModel {
   /** Its table, where the file tells: a model that was renamed is found by it. */
@@ -61,6 +63,8 @@ export interface SourceHeader {
   app?: string
   engine?: 'sqlite' | 'postgresql'
   fingerprint?: string
+  /** Of a file that holds a part of the data: which one. */
+  scope?: PartialScope
   /** Whether `place` is a line of the file. */
   hasLines: boolean
   models: Record<string, SourceModel>

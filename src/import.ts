@@ -17,7 +17,7 @@ import { readDataModelCached } from './export.ts'
 import { partialPath } from './files.ts'
 import type { FileDescription, operations } from './import-child.ts'
 import { takeLock } from './lock.ts'
-import { readManifest, verifyFile } from './manifest.ts'
+import { type Manifest, readManifest, verifyFile } from './manifest.ts'
 import { makeEmptyDatabase } from './prisma/new-database.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
 import { readState, writeState } from './state.ts'
@@ -25,7 +25,8 @@ import { readState, writeState } from './state.ts'
 export interface ImportRequest {
   path: string
   userName: string | undefined
-  mode: 'merge' | 'replace'
+  /** `restore`: an export of everything replaces, one of a part is added to what is there. */
+  mode: 'merge' | 'replace' | 'restore'
   keepExisting: boolean
   strict: boolean
 }
@@ -63,9 +64,38 @@ export async function inspectFile(
   return await inChild((child) => child.call('inspect', fileRequest(config, path, userName)), onProgress)
 }
 
+interface SettledRequest extends ImportRequest {
+  mode: 'merge' | 'replace'
+  /** A backup of a part of this database, in its own folder of backups. */
+  ofThisDatabase: boolean
+  /** Known to hold a part: of another file that is found when it is read. */
+  isPart: boolean
+}
+
+async function settle({ config, engine }: ImportTools, request: ImportRequest): Promise<SettledRequest> {
+  const { path, mode } = request
+  const manifest = await manifestOf(config, path)
+  const isPart = manifest !== undefined && manifest.scope !== 'everything'
+  const ofThisDatabase = isPart && manifest.engine === engine.kind && manifest.database === engine.description
+  if (mode !== 'restore') return { ...request, mode, ofThisDatabase, isPart }
+  const scope =
+    manifest?.scope ?? (await inChild((child) => child.call('scopeOf', fileRequest(config, path, request.userName))))
+  const isAll = scope === 'everything'
+  return { ...request, mode: isAll ? 'replace' : 'merge', ofThisDatabase, isPart: !isAll }
+}
+
+/** Of the backup that the file belongs to; undefined for any other file. */
+async function manifestOf({ backupsDir }: Config, path: string): Promise<Manifest | undefined> {
+  if (dirname(resolve(path)) !== resolve(backupsDir)) return undefined
+  const name = basename(path)
+  const manifest = await readManifest(backupsDir, name.split('.')[0] as string).catch(() => undefined)
+  return manifest?.files.some((file) => file.name === name) ? manifest : undefined
+}
+
 /** Says what the import would do; changes nothing. */
-export async function planImport(tools: ImportTools, request: ImportRequest): Promise<ImportPlan> {
+export async function planImport(tools: ImportTools, asked: ImportRequest): Promise<ImportPlan> {
   const { config, engine } = tools
+  const request = await settle(tools, asked)
   if ((await presence(engine, request)) === 'present')
     try {
       return await staged(tools, request, live(engine), false, async (plan) => ({ ...plan, into: 'present' }))
@@ -82,8 +112,9 @@ export async function planImport(tools: ImportTools, request: ImportRequest): Pr
 }
 
 /** The caller holds the ops lock. Throws LOCK_HELD where a new database is needed while an app runs on the old one. */
-export async function applyImport(tools: ImportTools, request: ImportRequest): Promise<ImportResult> {
+export async function applyImport(tools: ImportTools, asked: ImportRequest): Promise<ImportResult> {
   const { config, engine, origin } = tools
+  const request = await settle(tools, asked)
   if ((await presence(engine, request)) === 'new') return await importIntoNew(tools, request)
   const reason = `before the import of ${request.path}`
   try {
@@ -103,17 +134,17 @@ export async function applyImport(tools: ImportTools, request: ImportRequest): P
 }
 
 /** The database is now what that backup says, which matters where the next one to put back is looked for. */
-async function noteRestored({ backupsDir, stateDir }: Config, { path, mode }: ImportRequest): Promise<void> {
-  if (mode !== 'replace' || dirname(path) !== resolve(backupsDir)) return
+async function noteRestored({ backupsDir, stateDir }: Config, { path, mode, isPart }: SettledRequest): Promise<void> {
+  if (mode !== 'replace' || isPart || dirname(path) !== resolve(backupsDir)) return
   const state = await readState(stateDir)
   await writeState(stateDir, { ...state, restored: { stem: basename(path, '.json'), at: new Date().toISOString() } })
 }
 
 /** Throws all but the damage of a database that is to be replaced: what would be added to it needs it, that does not. */
-function requireReplaceable(error: unknown, { mode }: ImportRequest): void {
+function requireReplaceable(error: unknown, { mode, isPart }: SettledRequest): void {
   const { code, message } = asBootkeeperError(error)
   if (code !== 'DATABASE_CORRUPT') throw error
-  if (mode === 'replace') return
+  if (mode === 'replace' && !isPart) return
   throw new BootkeeperError('DATABASE_CORRUPT', message, {
     cause: error,
     next: `Restore the newest good backup first: ${command('list')} shows them. Or replace all of it: ${command('import', 'FILE', '--mode', 'replace', '--apply')}`,
@@ -168,7 +199,14 @@ export async function exportPath(config: Config, fileOrStem: string): Promise<st
  * merge does it, which gives rows of the file the ids that they have in the database: other ids are no difference.
  */
 export async function diffFiles(tools: ImportTools, path: string, other: string | undefined): Promise<ImportPlan> {
-  const request = { userName: undefined, mode: 'merge' as const, keepExisting: false, strict: false }
+  const request = {
+    userName: undefined,
+    mode: 'merge' as const,
+    keepExisting: false,
+    strict: false,
+    ofThisDatabase: false,
+    isPart: false,
+  }
   if (other === undefined) return asDifference(await planImport(tools, { ...request, path }))
   const scratch = partialPath(join(tools.config.stateDir, 'diff.db'))
   try {
@@ -194,7 +232,7 @@ function asDifference<Plan extends Omit<ImportPlan, 'into'>>(plan: Plan): Plan {
   return { ...plan, report: { ...plan.report, models } }
 }
 
-async function importIntoNew(tools: ImportTools, request: ImportRequest): Promise<ImportResult> {
+async function importIntoNew(tools: ImportTools, request: SettledRequest): Promise<ImportResult> {
   const { config, engine } = tools
   const scratch = partialPath(join(config.stateDir, 'import.db'))
   // A file that is swapped in is not what a running app has open.
@@ -220,7 +258,7 @@ async function importIntoNew(tools: ImportTools, request: ImportRequest): Promis
 /** Reads the file in a child process, which holds its rows and the plan for as long as `use` runs. */
 async function staged<Result>(
   { config, schema, origin, onProgress }: ImportTools,
-  { path, userName, ...how }: ImportRequest,
+  { path, userName, isPart: _, ...how }: SettledRequest,
   into: ImportTarget,
   mayWrite: boolean,
   use: (plan: Omit<ImportPlan, 'into'>, apply: () => Promise<ImportReport>) => Promise<Result>,
@@ -264,14 +302,20 @@ function fileRequest(config: Config, path: string, userName: string | undefined)
  * `new`: no database, or one that cannot be opened. Damage further in is found when it is read or backed up. A server
  * has no file that could be replaced: there the app makes the tables, by starting once.
  */
-async function presence(engine: Engine, request: ImportRequest): Promise<'present' | 'new'> {
+async function presence(engine: Engine, request: SettledRequest): Promise<'present' | 'new'> {
   if (!engine.isFile) return 'present'
   try {
-    return ['', '[]'].includes(await engine.structure()) ? 'new' : 'present'
+    if (!['', '[]'].includes(await engine.structure())) return 'present'
   } catch (error) {
     requireReplaceable(error, request)
     return 'new'
   }
+  if (!request.isPart) return 'new'
+  throw new BootkeeperError(
+    'DATABASE_MISSING',
+    `There is no database ${engine.description}, and ${request.path} holds only a part of one.`,
+    { next: `Restore a whole backup first: ${command('list')} shows them.` },
+  )
 }
 
 function live({ kind, description, url }: Engine): ImportTarget {

@@ -55,7 +55,9 @@ interface LeftBehind {
 
 async function leftBehind(config: Config, engine: Engine, state: BootState): Promise<LeftBehind | undefined> {
   const advice = await adviseRestore(config, engine, state, mayHoldRows)
-  const listed = advice?.manifest ?? (await listBackups(config.backupsDir)).findLast(mayHoldRows)
+  const listed =
+    advice?.manifest ??
+    (await listBackups(config.backupsDir)).findLast((each) => each.scope === 'everything' && mayHoldRows(each))
   if (listed) {
     const rows = rowsOf(listed)
     const holds = rows === undefined ? 'data' : countOf(rows)

@@ -18,12 +18,15 @@ export interface RestoreScript {
   /** From the script: to the module scripts/restore-tables, and to the folder that Bootkeeper runs in. */
   entry: string
   project: string
+  /** The folder of the backups, from there. */
+  folder: string
   /** All models of the schema. */
   models: Model[]
 }
 
 export function restoreScript(script: RestoreScript): string {
-  const { stem, createdAt, scope, counts, exportName, entry, project, models } = script
+  const { stem, createdAt, scope, counts, exportName, entry, project, folder, models } = script
+  const program = `${folder === '' ? '' : `${folder}/`}${stem}_restore.ts`
   const own = Object.keys(counts).flatMap((name) => models.find((each) => each.name === name) ?? [])
   const names = new Map(own.map((model) => [model, typeName(model)]))
   const interfaces = own.map((model) => interfaceOf(model, names.get(model)!, models))
@@ -32,9 +35,8 @@ export function restoreScript(script: RestoreScript): string {
 // ${formatCount(totalOf(counts))} rows as they were at ${createdAt}. Bootkeeper wrote this program with the backup.
 // Rows are told apart by their primary key and get the values of the backup; all other rows stay as they are.
 //
-//   npx tsx ${stem}_restore.ts             says what it would do, and changes nothing
-//   npx tsx ${stem}_restore.ts --restore   does it, after a backup of the whole database
-//   --json                                 prints one object
+//   npx tsx ${program}             says what it would do, and changes nothing
+//   npx tsx ${program} --restore   does it, after a backup of the whole database
 
 ${hasReferences ? `/** How a row names another one: by its natural key, or by its id. */\nexport type Reference = string | number | boolean | null | Reference[] | { '#': Reference }\n\n` : ''}${interfaces.join('\n')}
 /** What the rows are called in what is printed. */

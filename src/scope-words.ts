@@ -39,7 +39,7 @@ export function scopeOfWords(dataModel: DataModel, words: string): PartialScope 
   if (others.length > 0)
     throw usage(
       `${holders.map((each) => each.model.name).join(', ')} have a field "${only.field.name}": say which one is meant.`,
-      `Name the model: --tables ${only.model.name} --where '${JSON.stringify({ [only.field.name]: value })}'`,
+      `Name the model: --tables ${only.model.name} --where '${JSON.stringify({ [only.field.name]: plainValue(only.model, only.field, value) })}'`,
     )
   const filter = { [only.field.name]: plainValue(only.model, only.field, value) }
   return { models: [only.model.name], where: filter, whole: true }

@@ -186,10 +186,15 @@ function partName({ models: [first, ...others], whole }: PartialScope): string {
 }
 
 /** From the folder of the backups, so that all of it may be moved together. */
-function pathsFrom(backupsDir: string): { entry: string; project: string } {
+function pathsFrom(backupsDir: string): { entry: string; project: string; folder: string } {
   const base = resolve(backupsDir)
-  const from = (path: string) => relative(base, path).split(sep).join('/')
-  return { entry: from(entryPath()), project: from(process.cwd()) || '.' }
+  const plain = (path: string) => path.split(sep).join('/')
+  const entry = plain(relative(base, entryPath()))
+  return {
+    entry: entry.startsWith('.') ? entry : `./${entry}`,
+    project: plain(relative(base, process.cwd())) || '.',
+    folder: plain(relative(process.cwd(), base)),
+  }
 }
 
 /** In a checkout the source, which tsx runs and which is always there; else what was built. */

@@ -17,6 +17,11 @@ export interface ImportOptions {
   mode: 'merge' | 'replace'
   /** With `merge`: a row that is there already stays as it is. */
   keepExisting: boolean
+  /**
+   * The file is a backup of a part of this very database: a primary key means the same row in both. What the file does
+   * not have is left alone.
+   */
+  ofThisDatabase?: boolean
   /** Rows that cannot be imported are an error instead of being left out. */
   strict: boolean
   /** For columns whose default is the present moment. */

@@ -81,6 +81,8 @@ export class Identity {
     private readonly keepsIds: (model: StagedModel) => 'all' | 'protected' | 'none',
     /** With `merge`: what a row that is there already keeps of its fields. */
     private readonly keepsFields: ((model: StagedModel, field: Field) => boolean) | undefined,
+    /** The primary keys of the file are those of the database, serial ones as well: they come first. */
+    private readonly byPrimaryKey = false,
   ) {}
 
   isRenumbered(model: StagedModel, field: Field): boolean {
@@ -197,8 +199,9 @@ export class Identity {
     for (const needed of this.needs.get(model) ?? []) this.find(needed)
     this.database.exec(`CREATE TABLE ${this.pairs(model)} (line INTEGER PRIMARY KEY, rid INTEGER UNIQUE)`)
     if (this.hasRows(model)) {
+      if (this.byPrimaryKey) this.pairByPrimaryKey(model)
       this.pairByNaturalKey(model)
-      this.pairByPrimaryKey(model)
+      if (!this.byPrimaryKey && !serialKey(model.mapping.target)) this.pairByPrimaryKey(model)
       this.pairByContent(model)
     }
     this.number(model)
@@ -219,7 +222,6 @@ export class Identity {
 
   private pairByPrimaryKey(model: StagedModel): void {
     const { target } = model.mapping
-    if (serialKey(target)) return
     this.pairByFields(
       model,
       target.primaryKey.map((name) => fieldOf(target, name)),
@@ -251,7 +253,7 @@ export class Identity {
         ? 'true'
         : `(${parts.map((part) => (part === undefined ? 'true' : `${part} IS NULL`)).join(' OR ')})`
     // A primary key that says which row it is has been asked already.
-    if (!serialKey(target) && target.primaryKey.length > 0) return
+    if (target.primaryKey.length > 0 && (this.byPrimaryKey || !serialKey(target))) return
     const loose = source.looseKey?.flatMap((name) => target.fields.find((field) => field.name === name) ?? [])
     const told = (loose ?? target.fields).filter(
       (field) =>

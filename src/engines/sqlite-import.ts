@@ -195,8 +195,8 @@ function open(database: Database.Database, { model, source }: ImportOptions) {
 
 /** Settles which row of the file is which of the database, and which cannot be imported. */
 function meet(stage: Stage, options: ImportOptions, isInFile: (model: StagedModel) => boolean) {
-  const { mode, source, keepExisting } = options
-  findInDatabase(stage, (model) => mode === 'merge' || !isInFile(model))
+  const { mode, source, keepExisting, ofThisDatabase = false } = options
+  findInDatabase(stage, (model) => mode === 'merge' || !isInFile(model), ofThisDatabase)
   const emptied = settleMissing(stage)
   // A file that says only a part of each row changes rows in place, and they keep their ids.
   const isMerge = mode === 'merge' || Object.values(source.header.models).some(({ isPartial }) => isPartial)
@@ -204,6 +204,7 @@ function meet(stage: Stage, options: ImportOptions, isInFile: (model: StagedMode
     stage,
     ({ mapping: { target } }) => (isMerge ? 'all' : target.protectedField ? 'protected' : 'none'),
     isMerge ? ({ mapping: { target } }, { name }) => keepExisting || target.primaryKey.includes(name) : undefined,
+    ofThisDatabase,
   )
   identity.findAll()
   const merge = new Merge(stage, identity, options)
@@ -238,7 +239,8 @@ export function run(
 function planAndApply(database: Database.Database, way: Way, options: ImportOptions, apply: boolean): ImportReport {
   const { report, writes } = way.prepare()
   if (options.strict && report.skipped.length > 0) throw incomplete(report)
-  const others = options.mode === 'replace' ? otherTables(database, way.inFile, options) : []
+  const isOfAll = options.mode === 'replace' && options.source.header.scope === undefined
+  const others = isOfAll ? otherTables(database, way.inFile, options) : []
   report.models.push(...others)
   if (!apply) return report
 

@@ -10,7 +10,11 @@ import type { Stage } from './sqlite-stage.ts'
 import type { StagedModel } from './sqlite-staged-rows.ts'
 
 /** Adds a row with a negative line for each row of the database that the file names. */
-export function findInDatabase(stage: Stage, mayLookInto: (model: StagedModel) => boolean): void {
+export function findInDatabase(
+  stage: Stage,
+  mayLookInto: (model: StagedModel) => boolean,
+  ofThisDatabase = false,
+): void {
   for (const model of stage.models)
     for (const index of model.openReferences) {
       const target = stage.models[model.mapping.references[index]!.to] as StagedModel
@@ -22,7 +26,16 @@ export function findInDatabase(stage: Stage, mayLookInto: (model: StagedModel) =
       // The statement that reads must end before its table is written to.
       for (const key of open.all() as string[]) {
         const [value] = JSON.parse(key) as [unknown]
-        const line = lineByRaw(stage, target, model.mapping, index, value) ?? ghost(stage, target, value, mayLookInto)
+        const line =
+          lineByRaw(stage, target, model.mapping, index, value) ??
+          (mayLookInto(target)
+            ? ghost(
+                stage,
+                target,
+                liveRow(stage, target, value) ??
+                  (ofThisDatabase ? liveRowByRaw(stage, target, model.mapping, index, value) : undefined),
+              )
+            : undefined)
         if (line !== undefined) found.push([line, key])
       }
       if (found.length > 0)
@@ -62,14 +75,7 @@ function plainCell({ cellOf }: CellForm, field: Field, value: unknown): Cell {
   }
 }
 
-function ghost(
-  stage: Stage,
-  target: StagedModel,
-  value: unknown,
-  mayLookInto: (model: StagedModel) => boolean,
-): number | undefined {
-  if (!mayLookInto(target)) return undefined
-  const row = liveRow(stage, target, value)
+function ghost(stage: Stage, target: StagedModel, row: Record<string, unknown> | undefined): number | undefined {
   if (!row) return undefined
   const cells = [...target.cellColumns, ...target.rawColumns]
   const line = (stage.database.prepare(`SELECT min(0, ifnull(min(line), 0)) - 1 FROM ${target.name}`).pluck().get() ??
@@ -80,6 +86,24 @@ function ghost(
     )
     .run(line, ...cells.map(([field]) => row[fieldOf(target.mapping.target, field).column] as Cell))
   return line
+}
+
+/** The row of the database with this raw key, where the file is of the same database. */
+function liveRowByRaw(
+  stage: Stage,
+  { mapping: { target } }: StagedModel,
+  from: Mapping,
+  index: number,
+  value: unknown,
+) {
+  const raw = rawOf(value)
+  const fields = from.references[index]!.relation.to.map((name) => fieldOf(target, name))
+  if (!raw || raw.length !== fields.length) return undefined
+  const where = fields.map((field) => `${quoted(field.column)} = ?`).join(' AND ')
+  return stage.database
+    .prepare(`SELECT * FROM main.${quoted(target.table)} WHERE ${where}`)
+    .safeIntegers()
+    .get(...fields.map((field, part) => plainCell(stage.form, field, raw[part]))) as Record<string, unknown> | undefined
 }
 
 /** The row of the database that a natural key of the file means. A raw id means nothing in another database. */

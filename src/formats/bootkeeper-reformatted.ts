@@ -5,7 +5,7 @@
 import { BootkeeperError } from '../errors.ts'
 import type { JsonRow, Source, SourceRow } from '../import-source.ts'
 import { formatName } from './bootkeeper-document.ts'
-import { describe, leftBehindOf, parseHeader, requireVersion, show } from './bootkeeper-source.ts'
+import { describe, leftBehindOf, notesOf, parseHeader, requireVersion, show } from './bootkeeper-source.ts'
 import { type FoundValue, readValues } from './json-stream.ts'
 import { isObject } from './library-shape.ts'
 
@@ -40,7 +40,10 @@ export async function openReformatted(path: string, read: () => AsyncIterable<Bu
     header: { ...describe(header, false), counts },
     batches,
     leftBehind: leftBehindOf(header),
-    notes: ['The file was reformatted after it was written: its counts are right, its checksum cannot be compared.'],
+    notes: [
+      ...notesOf(header),
+      'The file was reformatted after it was written: its counts are right, its checksum cannot be compared.',
+    ],
   }
 }
 

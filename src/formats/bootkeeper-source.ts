@@ -30,7 +30,7 @@ export async function openLines(path: string, beginning: string, pieces: AsyncGe
     isBegun = true
     return begun()
   }
-  return { header: describe(header, true), batches, leftBehind: leftBehindOf(header), notes: [] }
+  return { header: describe(header, true), batches, leftBehind: leftBehindOf(header), notes: notesOf(header) }
 }
 
 export function parseHeader(path: string, header: unknown): ExportHeader {
@@ -44,7 +44,7 @@ export function parseHeader(path: string, header: unknown): ExportHeader {
 }
 
 export function describe(header: ExportHeader, hasLines: boolean): SourceHeader {
-  const { createdAt, app, engine, fingerprint, models } = header
+  const { createdAt, app, engine, fingerprint, models, scope } = header
   return {
     format: currentFormat,
     title: `Bootkeeper export, version ${formatVersion}`,
@@ -54,6 +54,7 @@ export function describe(header: ExportHeader, hasLines: boolean): SourceHeader 
     ...(app === undefined ? {} : { app }),
     engine,
     fingerprint,
+    ...(scope === 'everything' ? {} : { scope }),
     hasLines,
     models: models as SourceHeader['models'],
   }
@@ -63,6 +64,12 @@ export function leftBehindOf({ notExported }: ExportHeader): Source['leftBehind'
   return notExported.tables
     .filter(({ rows }) => rows !== 0)
     .map(({ table, rows }) => ({ what: `table ${table}, which the export left out`, count: rows ?? 0 }))
+}
+
+/** What a part leaves out, though it hangs on its rows: a restore does not bring it back. */
+export function notesOf({ notExported: { referring = {} } }: ExportHeader): string[] {
+  const models = Object.entries(referring).map(([model, rows]) => `${model} (${rows})`)
+  return models.length > 0 ? [`Rows that referred to these ones are not in the file: ${models.join(', ')}.`] : []
 }
 
 export function requireVersion(path: string, version: string | undefined): void {
