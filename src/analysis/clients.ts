@@ -156,6 +156,7 @@ export function findClients(modules: Modules, data: DataModel): Clients {
   }
 
   function isClientType(type: ts.TypeNode | undefined): boolean {
+    if (type && ts.isTypeQueryNode(type) && ts.isIdentifier(type.exprName)) return isClient(type.exprName)
     return type !== undefined && typeName.test(type.getText().replace(/\s+/g, ''))
   }
 
