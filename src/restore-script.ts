@@ -44,8 +44,11 @@ const names = {
 ${own.map((model) => `  ${memberName(model.name)}: (${nameOf(model).includes('row') ? 'row' : '_row'}: ${names.get(model)}) => ${nameOf(model)},`).join('\n')}
 }
 
+/** Bootkeeper, as seen from this file. A constant, so that this file type-checks wherever it is. */
+const bootkeeper: string = ${quote(entry)}
+
 async function main(): Promise<void> {
-  const { restoreTables } = await import(${quote(entry)}).catch(moved)
+  const { restoreTables } = await import(bootkeeper).catch(moved)
   await restoreTables({ file: ${quote(exportName)}, project: ${quote(project)}, names })
 }
 

@@ -194,7 +194,7 @@ const digits = /^-?\d{1,19}$/
 export function checkedValue(field: Field, value: unknown): FilterValue | undefined {
   switch (field.type) {
     case 'String':
-      return typeof value === 'string' && !value.includes('\0') ? value : undefined
+      return typeof value === 'string' ? value : undefined
     case 'Int':
       return typeof value === 'number' && (value | 0) === value ? value : undefined
     case 'BigInt': {
