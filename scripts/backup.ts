@@ -143,7 +143,7 @@ interface ShownFile {
   sha256: string
 }
 
-function shownFiles(backupsDir: string, files: BackupFile[]): ShownFile[] {
+export function shownFiles(backupsDir: string, files: BackupFile[]): ShownFile[] {
   return files.map(({ role, name, sizeBytes, sha256 }) => ({
     role,
     path: join(backupsDir, name),

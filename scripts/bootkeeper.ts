@@ -17,6 +17,10 @@ const commands: Record<string, { summary: string; load: () => Promise<{ default:
   diff: { summary: 'compare a backup with the database, or two backups', load: () => import('./diff.ts') },
   keygen: { summary: 'make a key pair for encrypted backups', load: () => import('./keygen.ts') },
   doctor: { summary: 'look at everything, and say what is not well', load: () => import('./doctor.ts') },
+  guard: {
+    summary: 'run a script, with the rows that it may change backed up before',
+    load: () => import('./guard.ts'),
+  },
   generate: { summary: 'run prisma generate, offline', load: () => import('./generate.ts') },
   health: { summary: 'exit 0 when the app is up (for HEALTHCHECK)', load: () => import('./health.ts') },
 }

@@ -71,7 +71,8 @@ function stampOf(schema: SchemaSet, version: string): string {
     .digest('hex')
 }
 
-function outputOf(generator: SchemaSet['generators'][number], location: string, cwd: string): string {
+/** The folder that a generator of the schema writes its client into. */
+export function outputOf(generator: SchemaSet['generators'][number], location: string, cwd: string): string {
   const base = /\.prisma$/.test(location) ? dirname(location) : location
   if (generator.output) return isAbsolute(generator.output) ? generator.output : resolve(base, generator.output)
   try {

@@ -87,7 +87,13 @@ export interface Relation {
   /** Field names of the target, in the same order. */
   to: string[]
   isRequired: boolean
+  /** The name of the relation field at the other end. */
+  opposite?: string
+  /** What the schema says of it; without a word, `SetNull` for an optional relation and `Restrict` for a required one. */
+  onDelete?: ReferentialAction
 }
+
+export type ReferentialAction = 'Cascade' | 'Restrict' | 'NoAction' | 'SetNull' | 'SetDefault'
 
 /** A part of a natural key: a scalar of the row itself, or a reference, which stands for the target's own key. */
 export type KeyPart = { kind: 'field'; name: string } | { kind: 'relation'; name: string }

@@ -181,6 +181,18 @@ export const errorTable = {
     safe: untouched,
     next: 'Name the user: `npx bootkeeper import FILE --user NAME`.',
   },
+  SCRIPT_INVALID: {
+    exitCode: 65,
+    meaning: 'A script that is to be guarded, or a module that it imports, cannot be parsed.',
+    safe: 'The script was not run. Nothing was touched.',
+    next: 'Correct the named line, then run the guard again.',
+  },
+  SCRIPT_NOT_STARTED: {
+    exitCode: 70,
+    meaning: 'The program that runs a guarded script could not be started.',
+    safe: 'The script was not run. The database is as it was.',
+    next: 'Check that Node can be run by this user, then run the guard again.',
+  },
   BACKUP_NOT_FOUND: {
     exitCode: 65,
     meaning: 'No backup has that name.',

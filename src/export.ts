@@ -205,6 +205,9 @@ export function asExportError(error: unknown, signal?: AbortSignal): unknown {
   return new BootkeeperError('EXPORT_FAILED', `The export failed: ${(error as Error).message}.`, { cause: error })
 }
 
+/** Goes up where a data model says more than it did: one that was kept from before does not. */
+const dataModelShape = 2
+
 /** Read from the schema once, then from a file beside the state: Prisma's parser takes longer than a small export. */
 export async function readDataModelCached(
   config: Config,
@@ -214,7 +217,7 @@ export async function readDataModelCached(
 ): Promise<DataModel> {
   const cache = join(config.stateDir, 'data-model.json')
   const key = createHash('sha256')
-    .update(JSON.stringify([bootkeeperVersion(), prisma, files]))
+    .update(JSON.stringify([bootkeeperVersion(), dataModelShape, prisma, files]))
     .digest('hex')
   const cached = await readFile(cache, 'utf8').then(parseCache, () => undefined)
   if (cached?.key === key) return cached.model

@@ -122,7 +122,8 @@ export async function takePartialBackup(
   }
 }
 
-async function measure(
+/** Counts the rows of a scope, and estimates their size and how long a backup of them takes. Reads only. */
+export async function measure(
   config: Config,
   engine: Engine,
   model: DataModel,

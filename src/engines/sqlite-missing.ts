@@ -15,6 +15,7 @@ export function findInDatabase(
   mayLookInto: (model: StagedModel) => boolean,
   ofThisDatabase = false,
 ): void {
+  const ghosts = new Map<string, number>()
   for (const model of stage.models)
     for (const index of model.openReferences) {
       const target = stage.models[model.mapping.references[index]!.to] as StagedModel
@@ -31,6 +32,7 @@ export function findInDatabase(
           (mayLookInto(target)
             ? ghost(
                 stage,
+                ghosts,
                 target,
                 liveRow(stage, target, value) ??
                   (ofThisDatabase ? liveRowByRaw(stage, target, model.mapping, index, value) : undefined),
@@ -75,8 +77,20 @@ function plainCell({ cellOf }: CellForm, field: Field, value: unknown): Cell {
   }
 }
 
-function ghost(stage: Stage, target: StagedModel, row: Record<string, unknown> | undefined): number | undefined {
+/** One line for a row of the database, also where several models refer to it: a second one would be no row. */
+function ghost(
+  stage: Stage,
+  ghosts: Map<string, number>,
+  target: StagedModel,
+  row: Record<string, unknown> | undefined,
+): number | undefined {
   if (!row) return undefined
+  const { primaryKey, fields } = target.mapping.target
+  const keyNames = primaryKey.length > 0 ? primaryKey : fields.map(({ name }) => name)
+  const keyCells = keyNames.map((name) => String(row[fieldOf(target.mapping.target, name).column]))
+  const key = JSON.stringify([target.name, ...keyCells])
+  const known = ghosts.get(key)
+  if (known !== undefined) return known
   const cells = [...target.cellColumns, ...target.rawColumns]
   const line = (stage.database.prepare(`SELECT min(0, ifnull(min(line), 0)) - 1 FROM ${target.name}`).pluck().get() ??
     -1) as number
@@ -85,6 +99,7 @@ function ghost(stage: Stage, target: StagedModel, row: Record<string, unknown> |
       `INSERT INTO ${target.name} (line, ${cells.map(([, column]) => column).join(', ')}) VALUES (?, ${cells.map(() => '?').join(', ')})`,
     )
     .run(line, ...cells.map(([field]) => row[fieldOf(target.mapping.target, field).column] as Cell))
+  ghosts.set(key, line)
   return line
 }
 

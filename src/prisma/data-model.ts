@@ -4,7 +4,7 @@
 
 import { stripVTControlCharacters } from 'node:util'
 import { getDMMF } from '@prisma/get-dmmf'
-import type { DataModel, EnumType, Field, Model, Relation, ScalarType } from '../data-model.ts'
+import type { DataModel, EnumType, Field, Model, ReferentialAction, Relation, ScalarType } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
 import { chooseNaturalKeys } from './natural-key.ts'
 
@@ -19,7 +19,7 @@ export async function readDataModel(files: SchemaFile[]): Promise<DataModel> {
   const views = viewNames(sorted)
   const enums = parsed.enums.map(enumType)
   const documents = parsed.models.filter((model) => !views.has(model.name))
-  const models = documents.map((document) => modelOf(document, enums))
+  const models = documents.map((document) => modelOf(document, enums, documents))
   models.push(...joinTables(documents, models))
   chooseNaturalKeys(models)
   return { models, enums }
@@ -66,7 +66,7 @@ function enumType(source: Dmmf['enums'][number]): EnumType {
   }
 }
 
-function modelOf(source: DmmfModel, enums: EnumType[]): Model {
+function modelOf(source: DmmfModel, enums: EnumType[], documents: DmmfModel[]): Model {
   const fields = source.fields.filter((field) => field.kind !== 'object').map((field) => fieldOf(field, enums))
   const ids = fields.filter((field) => field.isId).map((field) => field.name)
   const annotations = annotationsOf(source.documentation)
@@ -76,7 +76,9 @@ function modelOf(source: DmmfModel, enums: EnumType[]): Model {
     table: source.dbName ?? source.name,
     ...(source.schema ? { schema: source.schema } : {}),
     fields,
-    relations: source.fields.filter((field) => field.relationFromFields?.length).map(relationOf),
+    relations: source.fields
+      .filter((field) => field.relationFromFields?.length)
+      .map((field) => relationOf(field, source.name, documents)),
     primaryKey: source.primaryKey ? [...source.primaryKey.fields] : ids,
     uniques: [
       ...fields.filter((field) => field.isUnique).map((field) => [field.name]),
@@ -112,13 +114,20 @@ function fieldOf(source: DmmfField, enums: EnumType[]): Field {
   }
 }
 
-function relationOf(source: DmmfField): Relation {
+function relationOf(source: DmmfField, model: string, documents: DmmfModel[]): Relation {
+  const opposite = documents
+    .find(({ name }) => name === source.type)
+    ?.fields.find(
+      (field) => field.relationName === source.relationName && field.type === model && field.name !== source.name,
+    )
   return {
     name: source.name,
     target: source.type,
     from: [...(source.relationFromFields ?? [])],
     to: [...(source.relationToFields ?? [])],
     isRequired: source.isRequired,
+    ...(opposite ? { opposite: opposite.name } : {}),
+    ...(source.relationOnDelete ? { onDelete: source.relationOnDelete as ReferentialAction } : {}),
   }
 }
 
@@ -158,6 +167,7 @@ function joinTable(
   if (!first || !second) throw new Error(`relation ${relationName} has no ends`)
   // In a self relation, the row that holds the first field sits in column A.
   const targets = { A: first.model, B: second.model }
+  const opposites = { A: first.field, B: second.field }
   const schema = models.find(({ name }) => name === targets.A)?.schema
   const name = `_${relationName}`
   return {
@@ -171,6 +181,8 @@ function joinTable(
       from: [column],
       to: [idOf(targets[column], models).name],
       isRequired: true,
+      opposite: opposites[column],
+      onDelete: 'Cascade' as const,
     })),
     primaryKey: ['A', 'B'],
     uniques: [],
