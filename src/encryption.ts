@@ -196,7 +196,7 @@ function wrong(message: string, cause?: unknown): BootkeeperError {
 }
 
 function keyNeeded(path: string): BootkeeperError {
-  return new BootkeeperError('KEY_NEEDED', `${path} is encrypted, and there is no key to it here.`)
+  return new BootkeeperError('KEY_NEEDED', `${path} is encrypted with age, and there is no key to it here.`)
 }
 
 /** The lines of base64 between the marks of an ASCII armor, as bytes. */

@@ -82,7 +82,7 @@ describe.runIf(hasAge)('the program age', () => {
       }
       expect(await codeOf(theirs, { identityFile: other.file })).toBe('DECRYPTION_FAILED')
     },
-    60_000,
+    240_000,
   )
 
   test.each(compressions)(
@@ -106,7 +106,7 @@ describe.runIf(hasAge)('the program age', () => {
       expect((await decode(theirs, { passphraseFile: file })).equals(content)).toBe(true)
       expect(await codeOf(theirs, { passphrase: 'Correct horse' })).toBe('DECRYPTION_FAILED')
     },
-    60_000,
+    240_000,
   )
 })
 
