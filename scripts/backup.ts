@@ -8,6 +8,7 @@ import { formatBytes } from '../src/log.ts'
 import { readManifest } from '../src/manifest.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { requireDatabase, withOpsLock } from './open-ops.ts'
+import { pruneAfterBackup } from './prune-after-backup.ts'
 import { readWords } from './run-command.ts'
 import { withProgress } from './terminal-progress.ts'
 
@@ -25,6 +26,7 @@ Takes a backup now: a verified copy of the database and a JSON export of it. The
 export default async function backup(words: string[]): Promise<number> {
   const parsed = readWords(words, help, { reason: { type: 'string' }, json: { type: 'boolean' } })
   if (!parsed) return 0
+  const { json = false } = parsed.values
   return await withOpsLock('a backup', async ({ config, engine, origin }) => {
     await requireDatabase(engine, 'back up')
     const why = { ...origin, trigger: 'manual' as const, reason: parsed.values.reason ?? 'asked for' }
@@ -40,14 +42,14 @@ export default async function backup(words: string[]): Promise<number> {
       bytes: sizeBytes,
       sha256,
     }))
-    if (parsed.values.json)
-      process.stdout.write(`${JSON.stringify({ id: manifest.stem, status: 'completed', files: shown })}\n`)
+    if (json) process.stdout.write(`${JSON.stringify({ id: manifest.stem, status: 'completed', files: shown })}\n`)
     else {
       process.stdout.write(`✔ ${manifest.stem}\n`)
       for (const { role, path, bytes } of shown)
         process.stdout.write(`    ${role.padEnd(7)} ${formatBytes(bytes).padStart(8)}  ${path}\n`)
       if (keptLatest) process.stdout.write(`! ${keptLatestNote}\n`)
     }
+    await pruneAfterBackup(config, engine, json)
     return 0
   })
 }

@@ -1,29 +1,19 @@
-// Backups: the copy of the database, taken, verified and listed; and which of them are kept.
-// Guarantees: a damaged database is never copied over anything; a copy is listed only after it was read back; a restart
-// loop leaves the pinned copy, the first one made after it and the newest, however often it goes round; the newest
-// backup that holds rows is never removed.
+// Backups: the copy of the database, taken, verified and listed.
+// Guarantees: a damaged database is never copied over anything; a copy is listed only after it was read back.
 
 import { stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type AppIdentity, bootkeeperVersion, currentUser } from './app-identity.ts'
-import { adviseRestore, mayHoldRows } from './best-backup.ts'
+import { adviseRestore } from './best-backup.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
 import { freeBytes, partialPath } from './files.ts'
 import { formatBytes } from './log.ts'
-import {
-  type BackupFile,
-  commitBackup,
-  copyOf,
-  listBackups,
-  type Manifest,
-  newStem,
-  readManifest,
-  removeBackup,
-} from './manifest.ts'
+import { type BackupFile, commitBackup, copyOf, listBackups, type Manifest, newStem, readManifest } from './manifest.ts'
 import { isMissing, requireFreshStart } from './missing-database.ts'
+import { thinOutFailing } from './prune.ts'
 import type { Scope } from './scope.ts'
 import { type BootState, writeState } from './state.ts'
 import type { StepResult } from './timeline.ts'
@@ -68,7 +58,7 @@ export async function copyDatabase(
   if (copy.settled) state.copy = { stem: manifest.stem, source: copy.source }
   else delete state.copy
   await writeState(config.stateDir, state)
-  await thinOutUnproven(config, state)
+  await thinOutFailing(config, engine)
   const speed = `${formatBytes(copy.sizeBytes)}, ${copy.check}`
   return {
     text: `${manifest.stem}.${engine.copyExtension}, ${speed}`,
@@ -121,41 +111,6 @@ export function describeBackup(
     database: engine.description,
     files,
   }
-}
-
-/**
- * After the app came up: the newest `keepBootBackups` backups made by boots stay, with the pinned one, the newest that
- * has an export, the newest that holds rows, and what a fresh start left behind. Only what boots made is ever removed.
- * Returns the stems that went.
- */
-export async function pruneBootBackups(config: Config, state: BootState): Promise<string[]> {
-  const boots = (await listBackups(config.backupsDir)).filter(({ trigger }) => trigger === 'boot')
-  const keep = new Set([state.pinned, state.copy?.stem, state.export?.stem, ...keptForTheirRows(boots, state)])
-  const removable = boots.slice(0, -config.keepBootBackups).filter(({ stem }) => !keep.has(stem))
-  // Nothing is deleted on the word of a state that was lost: without a pinned copy nothing has proved itself.
-  if (!state.pinned || !boots.some(({ stem }) => stem === state.pinned)) return []
-  for (const manifest of removable) await removeBackup(config.backupsDir, manifest)
-  return removable.map(({ stem }) => stem)
-}
-
-// While boots fail, only two unproven backups stay: the first one, made before anything went wrong, and the newest.
-async function thinOutUnproven(config: Config, state: BootState): Promise<void> {
-  const boots = (await listBackups(config.backupsDir)).filter(
-    (manifest) => manifest.trigger === 'boot' && copyOf(manifest),
-  )
-  const pinned = boots.findIndex(({ stem }) => stem === state.pinned)
-  if (state.pinned !== undefined && pinned < 0) return
-  const keep = keptForTheirRows(boots, state)
-  const removable = boots
-    .slice(pinned + 1)
-    .slice(1, -1)
-    .filter(({ stem }) => !keep.includes(stem))
-  for (const manifest of removable) await removeBackup(config.backupsDir, manifest)
-}
-
-function keptForTheirRows(backups: Manifest[], { leftBehind }: BootState): string[] {
-  const newest = backups.findLast((manifest) => mayHoldRows(manifest))
-  return newest ? [newest.stem, ...leftBehind] : leftBehind
 }
 
 async function findCopyOf(config: Config, state: BootState, source: string): Promise<SafeCopy | undefined> {

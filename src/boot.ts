@@ -5,7 +5,7 @@
 import { readdir, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { type AppIdentity, appIdentity, bootkeeperVersion } from './app-identity.ts'
-import { copyDatabase, type Origin, pruneBootBackups, takeBackup } from './backup.ts'
+import { copyDatabase, type Origin, takeBackup } from './backup.ts'
 import { generateClient } from './client.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
@@ -16,10 +16,11 @@ import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import { exportIfChanged } from './export.ts'
 import type { Lock } from './lock.ts'
 import { errorFields, type Log } from './log.ts'
-import { copyOf, listBackups, readManifest, removeBackup, verifyFile } from './manifest.ts'
+import { copyOf, readManifest, verifyFile } from './manifest.ts'
 import { prepare } from './prepare.ts'
 import { prismaVersion } from './prisma/fingerprint.ts'
 import { findSchema, readSchemaFiles, type SchemaSet } from './prisma/schema-files.ts'
+import { failedStartReason, pruneBesideOthers, thinOutFailing } from './prune.ts'
 import { currentFingerprint, followSchema } from './schema.ts'
 import { asksForStop, type Signals, Stopped } from './signals.ts'
 import { type BootRecord, type BootState, readState, writeState } from './state.ts'
@@ -132,7 +133,7 @@ async function lookAfter(
   timeline: Timeline,
 ): Promise<number> {
   if (launched.kind === 'console') {
-    await markReady(config, state, log, timeline)
+    await markReady(config, engine, state, log, timeline)
     return await launched.stopped
   }
   const { running } = launched
@@ -146,18 +147,30 @@ async function lookAfter(
     await running.stop()
     throw await undoChange(config, engine, state, log, asBootkeeperError(error))
   }
-  await markReady(config, state, log, timeline)
+  await markReady(config, engine, state, log, timeline)
   return await running.ended
 }
 
-async function markReady(config: Config, state: BootState, log: Log, timeline: Timeline): Promise<void> {
+async function markReady(
+  config: Config,
+  engine: Engine,
+  state: BootState,
+  log: Log,
+  timeline: Timeline,
+): Promise<void> {
   state.attempts = 0
   delete state.unprovenChange
   // The app came up on what this copy holds.
   if (state.copy) state.pinned = state.copy.stem
   await recordBoot(config, state, timeline, undefined)
-  const pruned = await pruneBootBackups(config, state)
-  if (pruned.length > 0) log.debug({ pruned }, `Removed ${pruned.length} older boot backups.`)
+  try {
+    const { removed } = await pruneBesideOthers(config, engine)
+    if (removed.length > 0) log.debug({ removed }, `Removed ${removed.length} older backups.`)
+  } catch (thrown) {
+    // The app is up: what is left over is no reason to stop it.
+    const error = asBootkeeperError(thrown)
+    log.warn(errorFields(error), error.message)
+  }
 }
 
 /** The app cannot run, or did not come up, on a changed schema: the copy from before the change goes back. */
@@ -201,11 +214,10 @@ async function keepNewestAside(aside: string): Promise<void> {
 }
 
 async function keepFailedState(config: Config, engine: Engine, prisma: string, state: BootState): Promise<void> {
-  const reason = 'the app did not come up on this'
   const fingerprint = state.inStep ?? ''
-  await takeBackup(config, engine, { trigger: 'pre-restore', reason, app: undefined, prisma, fingerprint })
-  const earlier = (await listBackups(config.backupsDir)).filter((each) => each.reason === reason)
-  for (const each of earlier.slice(0, -keptFailedStates)) await removeBackup(config.backupsDir, each)
+  const trigger = 'pre-restore'
+  await takeBackup(config, engine, { trigger, reason: failedStartReason, app: undefined, prisma, fingerprint })
+  await thinOutFailing(config, engine)
 }
 
 async function recordBoot(config: Config, state: BootState, { steps }: Timeline, failure: unknown): Promise<void> {

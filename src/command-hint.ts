@@ -4,7 +4,7 @@
 import { hasScript } from './app-identity.ts'
 
 export function command(
-  name: 'backup' | 'list' | 'restore' | 'export' | 'verify' | 'import',
+  name: 'backup' | 'list' | 'restore' | 'export' | 'verify' | 'import' | 'prune' | 'pin',
   ...words: string[]
 ): string {
   const script = `db:${name}`

@@ -16,6 +16,7 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'prepare',
     'backup',
     'best-backup',
+    'prune',
     'missing-database',
     'restore',
     'schema',
@@ -31,7 +32,7 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
   ].map(inSrc),
   3: [
     ...['prisma/', 'engines/', 'formats/', 'stores/'],
-    ...['manifest', 'state', 'timeline', 'data-loss', 'app-identity', 'command-hint', 'compression'],
+    ...['manifest', 'state', 'timeline', 'data-loss', 'app-identity', 'command-hint', 'compression', 'retention'],
   ].map(inSrc),
   4: [
     'config',
@@ -45,6 +46,8 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'data-model',
     'import-source',
     'scope',
+    'retention-policy',
+    'calendar',
   ].map(inSrc),
 }
 
