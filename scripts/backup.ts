@@ -13,6 +13,7 @@ import { describeScope, type PartialScope } from '../src/scope.ts'
 import { scopeOfWords } from '../src/scope-words.ts'
 import { type PartialPlan, takePartialBackup } from '../src/table-backup.ts'
 import { type RecordedOps, requireDatabase, withOpsLock } from './open-ops.ts'
+import { pruneAfterBackup } from './prune-after-backup.ts'
 import { readWords } from './run-command.ts'
 import { withProgress } from './terminal-progress.ts'
 
@@ -50,6 +51,7 @@ export default async function backup(words: string[]): Promise<number> {
     const why = { ...ops.origin, trigger: 'manual', reason } as const
     const schema = await readSchemaFiles(await findSchema(process.cwd(), ops.config.schemaSetting))
     await (scopeOf ? backupPart(ops, schema, why, scopeOf, json) : backupAll(ops, schema, why, json))
+    await pruneAfterBackup(ops, json)
     return 0
   })
 }

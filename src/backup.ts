@@ -1,30 +1,20 @@
-// Backups: the copy of the database, taken, verified and listed; and which of them are kept.
-// Guarantees: a damaged database is never copied over anything; a copy is listed only after it was read back; a restart
-// loop leaves the pinned copy, the first one made after it and the newest, however often it goes round; the newest
-// backup that holds rows is never removed.
+// Backups: the copy of the database, taken, verified and listed.
+// Guarantees: a damaged database is never copied over anything; a copy is listed only after it was read back.
 
 import { rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { type AppIdentity, bootkeeperVersion, currentUser } from './app-identity.ts'
-import { adviseRestore, mayHoldRows } from './best-backup.ts'
+import { adviseRestore } from './best-backup.ts'
 import type { Config } from './config.ts'
 import { isEncrypting } from './encryption.ts'
 import type { Engine } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
 import { freeBytes, partialPath } from './files.ts'
 import { formatBytes } from './log.ts'
-import {
-  type BackupFile,
-  commitBackup,
-  copyOf,
-  listBackups,
-  type Manifest,
-  newStem,
-  readManifest,
-  removeBackup,
-} from './manifest.ts'
+import { type BackupFile, commitBackup, copyOf, listBackups, type Manifest, newStem, readManifest } from './manifest.ts'
 import { isMissing, requireFreshStart } from './missing-database.ts'
+import { thinOutFailing } from './prune.ts'
 import type { RecordOperation } from './record.ts'
 import type { Scope } from './scope.ts'
 import { type BootState, writeState } from './state.ts'
@@ -107,7 +97,7 @@ async function takeBootBackup(
   if (copy.settled) state.copy = { stem, source: copy.source }
   else delete state.copy
   await writeState(config.stateDir, state)
-  await thinOutUnproven(config, state, record)
+  await thinOutFailing(config, engine, record)
   const { name, sizeBytes, content, readBack } = copyOf(manifest)!
   const size = content ? `${formatBytes(sizeBytes)} of ${formatBytes(content.sizeBytes)}` : formatBytes(sizeBytes)
   const unproven = readBack ? '; what is inside was not, for want of the key' : ''
@@ -199,57 +189,6 @@ export function describeBackup(
     database: engine.description,
     files,
   }
-}
-
-/**
- * After the app came up: the newest `keepBootBackups` backups made by boots stay, with the pinned one, the newest that
- * has an export, the newest that holds rows, and what a fresh start left behind. Only what boots made is ever removed.
- * Returns the stems that went.
- */
-export async function pruneBootBackups(config: Config, state: BootState, record: RecordOperation): Promise<string[]> {
-  const boots = (await listBackups(config.backupsDir)).filter(({ trigger }) => trigger === 'boot')
-  const keep = new Set([state.pinned, state.copy?.stem, state.export?.stem, ...keptForTheirRows(boots, state)])
-  const removable = boots.slice(0, -config.keepBootBackups).filter(({ stem }) => !keep.has(stem))
-  // Nothing is deleted on the word of a state that was lost: without a pinned copy nothing has proved itself.
-  if (!state.pinned || !boots.some(({ stem }) => stem === state.pinned)) return []
-  await removeBackups(config, removable, `beyond the newest ${config.keepBootBackups} of boots`, record)
-  return removable.map(({ stem }) => stem)
-}
-
-async function removeBackups(
-  config: Config,
-  manifests: Manifest[],
-  reason: string,
-  record: RecordOperation,
-): Promise<void> {
-  if (manifests.length === 0) return
-  await record({ action: 'prune', entity: 'backup', metadata: { reason } }, async (note) => {
-    for (const [i, manifest] of manifests.entries()) {
-      await removeBackup(config.backupsDir, manifest)
-      note({ ids: manifests.slice(0, i + 1).map(({ stem }) => stem) })
-    }
-  })
-}
-
-// While boots fail, only two unproven backups stay: the first one, made before anything went wrong, and the newest;
-// and the one to put back, should the app not come up on the schema change that a killed boot made.
-async function thinOutUnproven(config: Config, state: BootState, record: RecordOperation): Promise<void> {
-  const boots = (await listBackups(config.backupsDir)).filter(
-    (manifest) => manifest.trigger === 'boot' && copyOf(manifest),
-  )
-  const pinned = boots.findIndex(({ stem }) => stem === state.pinned)
-  if (state.pinned !== undefined && pinned < 0) return
-  const keep = [state.unprovenChange, ...keptForTheirRows(boots, state)]
-  const removable = boots
-    .slice(pinned + 1)
-    .slice(1, -1)
-    .filter(({ stem }) => !keep.includes(stem))
-  await removeBackups(config, removable, 'beyond the first and the newest of boots that failed', record)
-}
-
-function keptForTheirRows(backups: Manifest[], { leftBehind }: BootState): string[] {
-  const newest = backups.findLast((manifest) => mayHoldRows(manifest))
-  return newest ? [newest.stem, ...leftBehind] : leftBehind
 }
 
 /** Encrypted or not as the settings say now: who turned it on does not want to wait for the next change. */

@@ -5,7 +5,7 @@
 import { readdir, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { type AppIdentity, appIdentity, bootkeeperVersion } from './app-identity.ts'
-import { copyDatabase, type Origin, pruneBootBackups, takeBackup } from './backup.ts'
+import { copyDatabase, type Origin, takeBackup } from './backup.ts'
 import { generateClient } from './client.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
@@ -16,10 +16,11 @@ import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import { exportIfChanged } from './export.ts'
 import type { Lock } from './lock.ts'
 import { errorFields, type Log } from './log.ts'
-import { copyOf, listBackups, readManifest, removeBackup } from './manifest.ts'
+import { copyOf, readManifest } from './manifest.ts'
 import { prepare } from './prepare.ts'
 import { prismaVersion } from './prisma/fingerprint.ts'
 import { findSchema, readSchemaFiles, type SchemaSet } from './prisma/schema-files.ts'
+import { failedStartReason, pruneBesideOthers, thinOutFailing } from './prune.ts'
 import { type Note, openRecord, type RecordOperation } from './record.ts'
 import { currentFingerprint, followSchema } from './schema.ts'
 import { asksForStop, type Signals, Stopped } from './signals.ts'
@@ -138,7 +139,7 @@ async function lookAfter(
   record: RecordOperation,
 ): Promise<number> {
   if (launched.kind === 'console') {
-    await markReady(config, state, log, timeline, record)
+    await markReady(config, engine, state, log, timeline, record)
     return await launched.stopped
   }
   const { running } = launched
@@ -152,12 +153,13 @@ async function lookAfter(
     await running.stop()
     throw await undoChange(config, engine, state, log, record, asBootkeeperError(error))
   }
-  await markReady(config, state, log, timeline, record)
+  await markReady(config, engine, state, log, timeline, record)
   return await running.ended
 }
 
 async function markReady(
   config: Config,
+  engine: Engine,
   state: BootState,
   log: Log,
   timeline: Timeline,
@@ -169,8 +171,14 @@ async function markReady(
   if (state.copy) state.pinned = state.copy.stem
   await recordBoot(config, state, timeline, undefined)
   await sweepWorkingCopies(config, undefined)
-  const pruned = await pruneBootBackups(config, state, record)
-  if (pruned.length > 0) log.debug({ pruned }, `Removed ${pruned.length} older boot backups.`)
+  try {
+    const { removed } = await pruneBesideOthers(config, engine, record)
+    if (removed.length > 0) log.debug({ removed }, `Removed ${removed.length} older backups.`)
+  } catch (thrown) {
+    // The app is up: what is left over is no reason to stop it.
+    const error = asBootkeeperError(thrown)
+    log.warn(errorFields(error), error.message)
+  }
 }
 
 /** The app cannot run, or did not come up, on a changed schema: the copy from before the change goes back. */
@@ -187,7 +195,7 @@ async function undoChange(
   const { code, message } = error
   const aside = await record(
     { action: 'boot-restore', entity: 'database', ids: [stem], metadata: { because: { code, message } } },
-    (note) => putCopyBack(config, engine, state, stem, log, note),
+    (note) => putCopyBack(config, engine, state, stem, log, record, note),
   )
   log.warn(
     `The app did not come up on the changed schema, so ${stem} was put back.${aside ? ` What it had until then is in ${aside}.` : ''}`,
@@ -208,6 +216,7 @@ async function putCopyBack(
   state: BootState,
   stem: string,
   log: Log,
+  record: RecordOperation,
   note: Note,
 ): Promise<string | undefined> {
   const manifest = await readManifest(config.backupsDir, stem)
@@ -215,7 +224,7 @@ async function putCopyBack(
   const { aside, notes } = await withPlainCopy(config, file, async (path) => {
     // PostgreSQL keeps no file of what is replaced: it becomes a backup first.
     if (engine.kind === 'postgresql')
-      note({ precededBy: await keepFailedState(config, engine, manifest.prisma, state) })
+      note({ precededBy: await keepFailedState(config, engine, manifest.prisma, state, record) })
     return await engine.putBack(path, 'failed-start', { counts: file.counts })
   })
   for (const remark of notes) log.warn(`${remark}.`)
@@ -239,13 +248,18 @@ async function keepNewestAside(aside: string): Promise<void> {
   for (const name of names.slice(0, -keptFailedStates)) await rm(join(dirname(aside), name))
 }
 
-async function keepFailedState(config: Config, engine: Engine, prisma: string, state: BootState): Promise<string> {
-  const reason = 'the app did not come up on this'
+async function keepFailedState(
+  config: Config,
+  engine: Engine,
+  prisma: string,
+  state: BootState,
+  record: RecordOperation,
+): Promise<string> {
   const fingerprint = state.inStep ?? ''
-  const origin: Origin = { trigger: 'pre-restore', reason, app: undefined, prisma, fingerprint }
+  const trigger = 'pre-restore'
+  const origin: Origin = { trigger, reason: failedStartReason, app: undefined, prisma, fingerprint }
   const { manifest } = await takeBackup(config, engine, origin)
-  const earlier = (await listBackups(config.backupsDir)).filter((each) => each.reason === reason)
-  for (const each of earlier.slice(0, -keptFailedStates)) await removeBackup(config.backupsDir, each)
+  await thinOutFailing(config, engine, record)
   return manifest.stem
 }
 

@@ -5,6 +5,7 @@
 import { resolve } from 'node:path'
 import { z } from 'zod'
 import { BootkeeperError } from './errors.ts'
+import { type Policies, parsePolicy } from './retention-policy.ts'
 
 const seconds = (fallback: number, max: number) =>
   z.coerce
@@ -12,6 +13,14 @@ const seconds = (fallback: number, max: number) =>
     .min(0, `a number of seconds from 0 to ${max}`)
     .max(max, `a number of seconds from 0 to ${max}`)
     .default(fallback)
+
+const retention = z.string().superRefine((text, { addIssue }) => {
+  try {
+    parsePolicy(text)
+  } catch (error) {
+    addIssue({ code: 'custom', message: (error as RangeError).message })
+  }
+})
 
 const httpUrl = z.url({ protocol: /^https?$/, error: 'an address that begins with http:// or https://' })
 
@@ -97,6 +106,17 @@ export const settingsSchema = z.object({
     .refine((value) => !/^AGE-SECRET-KEY-/i.test(value), 'a file; the key itself goes into BACKUP_AGE_IDENTITY')
     .optional()
     .describe('The same in a file, as age-keygen writes it.'),
+  RETENTION: retention
+    .optional()
+    .describe(
+      'Which of the backups that you or a schedule made are kept. Not set: those that you made for ever, of a schedule last=10,daily=7,weekly=4,monthly=12,yearly=3.',
+    ),
+  TABLE_RETENTION: retention
+    .default('last=5,max-age=30d')
+    .describe('Which backups of tables are kept, table by table.'),
+  SAFETY_RETENTION: retention
+    .default('last=10,max-age=30d')
+    .describe('Which backups are kept that were made before something was put back, synchronised or run.'),
   IMPORT_FORMATS: z
     .string()
     .optional()
@@ -151,12 +171,13 @@ export interface Config {
   onBootFailure: 'exit' | 'maintenance'
   lockWaitMs: number
   busyWaitMs: number
-  keepBootBackups: number
   compression: 'none' | 'gzip' | 'zstd' | 'bzip2'
   /** How backups are encrypted. */
   age: AgeSettings
   /** What reads encrypted files: the same, unless a command was given another key. */
   keys: Omit<AgeSettings, 'recipients'>
+  /** Of a kind without a policy everything is kept. */
+  retention: Policies
   importFormats: string | undefined
   nativeEngine: boolean
   host: string
@@ -211,10 +232,10 @@ export function readConfig(words: string[] = [], env: NodeJS.ProcessEnv = proces
     onBootFailure: set.ON_BOOT_FAILURE,
     lockWaitMs: set.LOCK_WAIT_SECONDS * 1000,
     busyWaitMs: set.BUSY_WAIT_SECONDS * 1000,
-    keepBootBackups: set.KEEP_BOOT_BACKUPS,
     compression: set.BACKUP_COMPRESSION,
     age: { ...keys, ...(set.BACKUP_AGE_RECIPIENTS ? { recipients: set.BACKUP_AGE_RECIPIENTS.trim() } : {}) },
     keys,
+    retention: retentionPolicies(set),
     importFormats: set.IMPORT_FORMATS,
     nativeEngine: set.SCHEMA_ENGINE === 'native',
     host: set.HOST,
@@ -253,6 +274,22 @@ export function describeSettings(env: NodeJS.ProcessEnv = process.env): ShownSet
 /** By its name. A file that holds a secret is none. */
 function isSecret(name: string): boolean {
   return /(PASSWORD|PASSPHRASE|SECRET|TOKEN|KEY|IDENTITY|IDENTITIES)$/.test(name)
+}
+
+/** What a schedule made is kept by this, where nobody says otherwise. */
+const scheduledRetention = 'last=10,daily=7,weekly=4,monthly=12,yearly=3'
+
+function retentionPolicies(set: z.infer<typeof settingsSchema>): Policies {
+  const texts = {
+    boot: `last=${set.KEEP_BOOT_BACKUPS}`,
+    // What somebody made on purpose goes only if somebody said so.
+    manual: set.RETENTION ?? 'all',
+    scheduled: set.RETENTION ?? scheduledRetention,
+    safety: set.SAFETY_RETENTION,
+    tables: set.TABLE_RETENTION,
+  }
+  const policies = Object.entries(texts).map(([kind, text]) => [kind, parsePolicy(text)] as const)
+  return Object.fromEntries(policies.filter(([, policy]) => policy !== undefined))
 }
 
 /** The same text with the user and password of every address in it masked, and every secret key of age. */

@@ -229,6 +229,12 @@ export const errorTable = {
     safe: 'The database and the backups have nothing to do with it; the log was only read.',
     next: 'Compare it with a copy of data/.bootkeeper/operations.jsonl from elsewhere.',
   },
+  PRUNE_INCOMPLETE: {
+    exitCode: 74,
+    meaning: 'Some of the backups that were to go could not be removed.',
+    safe: 'Every other backup is as it was. What is still listed is whole.',
+    next: 'Mend what the reason says, then run `npx bootkeeper prune --apply`, which finishes what was begun.',
+  },
   TOOL_MISSING: {
     exitCode: 69,
     meaning: 'A program that is needed is not installed, or is too old for the server.',

@@ -258,11 +258,37 @@ export async function verifyFile(backupsDir: string, file: BackupFile): Promise<
     throw new BootkeeperError('BACKUP_DAMAGED', `${path} does not match its checksum.`)
 }
 
-/** Removes a backup: its manifest first, so that it is never listed without its files. */
+const removing = '.removing'
+
+/**
+ * Removes a backup. 1. Its manifest is renamed: now it is no longer listed, and marked as being removed. 2. Its files go.
+ * 3. The mark goes. What a kill or an error leaves after step 1 is removed by `settleRemovals`.
+ */
 export async function removeBackup(backupsDir: string, manifest: Manifest): Promise<void> {
-  await rm(join(backupsDir, manifest.stem + suffix))
+  const mark = join(backupsDir, `.${manifest.stem}${suffix}${removing}`)
+  await renameDurably(join(backupsDir, manifest.stem + suffix), mark)
+  await finishRemoval(backupsDir, mark, manifest)
+}
+
+/** Finishes removals that were cut short. Only for a holder of the ops lock. Returns the stems. */
+export async function settleRemovals(backupsDir: string): Promise<string[]> {
+  const marks = (await readdir(backupsDir)).filter((name) => name.startsWith('.backup_') && name.endsWith(removing))
+  const settled: string[] = []
+  for (const name of marks) {
+    const mark = join(backupsDir, name)
+    const manifest = parseManifest(await readFile(mark, 'utf8'))
+    // Not as it was written: nobody knows whose files these are.
+    if (!manifest || name !== `.${manifest.stem}${suffix}${removing}`) continue
+    await finishRemoval(backupsDir, mark, manifest)
+    settled.push(manifest.stem)
+  }
+  return settled
+}
+
+async function finishRemoval(backupsDir: string, mark: string, { files }: Manifest): Promise<void> {
+  for (const file of files) await rm(join(backupsDir, file.name), { force: true })
   await fsyncDirectory(backupsDir)
-  for (const file of manifest.files) await rm(join(backupsDir, file.name), { force: true })
+  await rm(mark)
 }
 
 async function sizeOf(path: string): Promise<number | undefined> {

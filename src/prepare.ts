@@ -43,6 +43,7 @@ export async function prepare(
   const swept = await cleanUpAlone(config, directories)
   const state = await readState(config.stateDir)
   await sweepWorkingCopies(config, state.unprovenChange)
+  state.begunAt ??= new Date().toISOString()
   state.attempts += 1
   state.lossSalt ||= newSalt()
   await writeState(config.stateDir, state)

@@ -24,6 +24,8 @@ const bootSchema = z.object({
 
 const stateSchema = z.object({
   version: z.literal(1),
+  /** When this state was begun: of what was made before, nobody knows any more whether the app came up on it. */
+  begunAt: z.string().optional(),
   /** Boots begun since the app was last ready. */
   attempts: z.number().int().default(0),
   /** The newest backup that the app came up on. */

@@ -16,6 +16,7 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'prepare',
     'backup',
     'best-backup',
+    'prune',
     'missing-database',
     'restore',
     'verify',
@@ -51,6 +52,7 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
       'app-identity',
       'command-hint',
       'compression',
+      'retention',
       'encryption',
       'stored-file',
       'script-analysis',
@@ -71,6 +73,8 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'data-model',
     'import-source',
     'scope',
+    'retention-policy',
+    'calendar',
   ].map(inSrc),
 }
 

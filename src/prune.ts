@@ -1,0 +1,208 @@
+// Removes backups that the policies do not keep: the one way that a backup ever goes.
+// Guarantees: only what src/retention.ts judged so, under the ops lock, so that nobody else writes or removes a backup
+// meanwhile; what a removal left behind when it was cut short is finished by the next one; a state that was lost makes
+// nothing go.
+
+import { readdir } from 'node:fs/promises'
+import { mayHoldRows } from './best-backup.ts'
+import { localTimeZone } from './calendar.ts'
+import type { Config } from './config.ts'
+import type { Engine } from './engines/engine.ts'
+import { asBootkeeperError, BootkeeperError } from './errors.ts'
+import { type Lock, takeLock } from './lock.ts'
+import { copyOf, isVerified, listBackups, listStems, type Manifest, removeBackup, settleRemovals } from './manifest.ts'
+import type { RecordOperation } from './record.ts'
+import { judge, type RetentionEntry, type RetentionFacts, type RetentionRule, type Verdict } from './retention.ts'
+import type { Policies } from './retention-policy.ts'
+import { type BootState, readState } from './state.ts'
+import { writeTableSummary } from './table-summary.ts'
+
+/** Of a backup that a boot takes of what the app did not come up on. */
+export const failedStartReason = 'the app did not come up on this'
+
+export interface JudgedBackup {
+  manifest: Manifest
+  sizeBytes: number
+  verdict: Verdict
+}
+
+export interface Pruned {
+  /** Of every backup that there was, oldest first. */
+  plan: JudgedBackup[]
+  /** Stems, oldest first; also those whose removal an earlier prune had begun. */
+  removed: string[]
+  freedBytes: number
+}
+
+/** What a prune would do now. Changes nothing. Oldest first. */
+export async function planPrune(
+  config: Config,
+  engine: Engine,
+  policies: Policies = config.retention,
+  now = new Date(),
+): Promise<JudgedBackup[]> {
+  const manifests = await listBackups(config.backupsDir)
+  const unknown = await unknownFiles(config.backupsDir, manifests)
+  const entries = manifests.map((manifest) => asEntry(manifest, unknown.get(manifest.stem)))
+  const verdicts = judge(entries, policies, factsOf(await readState(config.stateDir), engine), now)
+  return manifests.map((manifest, i) => ({ manifest, sizeBytes: entries[i]!.sizeBytes, verdict: verdicts[i]! }))
+}
+
+/**
+ * Judges and removes. The caller holds the ops lock, and calls it only after what it did has succeeded. One that cannot
+ * be removed does not keep the others. Throws PRUNE_INCOMPLETE at the end.
+ */
+export async function prune(
+  config: Config,
+  engine: Engine,
+  record: RecordOperation,
+  policies?: Policies,
+): Promise<Pruned> {
+  return await removeRecorded(config, await planPrune(config, engine, policies), record)
+}
+
+/** The same beside a running app. Where an ops command is at work nothing is done: the next prune will. */
+export async function pruneBesideOthers(config: Config, engine: Engine, record: RecordOperation): Promise<Pruned> {
+  return (
+    (await withOpsLockIfFree(config, () => prune(config, engine, record))) ?? { plan: [], removed: [], freedBytes: 0 }
+  )
+}
+
+/** While boots fail: of what they made since the app last came up only the first and the newest stay. */
+export async function thinOutFailing(config: Config, engine: Engine, record: RecordOperation): Promise<void> {
+  const rules: RetentionRule[] = ['unproven', 'failed-start']
+  try {
+    await withOpsLockIfFree(config, async () =>
+      removeRecorded(config, await planPrune(config, engine), record, ({ rule }) => rules.includes(rule)),
+    )
+  } catch (error) {
+    // What is too much is no reason not to boot. Each prune says it.
+    if (!(error instanceof BootkeeperError) || error.code !== 'PRUNE_INCOMPLETE') throw error
+  }
+}
+
+/** What goes is written into the operation log, where anything goes. */
+async function removeRecorded(
+  config: Config,
+  plan: JudgedBackup[],
+  record: RecordOperation,
+  isMeant: (verdict: Verdict) => boolean = () => true,
+): Promise<Pruned> {
+  const going = plan.filter(({ verdict }) => !verdict.keep && isMeant(verdict))
+  if (going.length === 0) return await remove(config, plan, isMeant)
+  const reasons = Object.fromEntries(going.map(({ manifest, verdict }) => [manifest.stem, verdict.reason]))
+  return await record({ action: 'prune', entity: 'backup', metadata: { reasons } }, async (note) => {
+    const pruned = await remove(config, plan, isMeant, (removed) => note({ ids: removed }))
+    // A page about them: the next one that writes it mends it.
+    if (going.some(({ manifest }) => manifest.scope !== 'everything'))
+      await writeTableSummary(config.backupsDir).catch(() => undefined)
+    return pruned
+  })
+}
+
+async function remove(
+  { backupsDir }: Config,
+  plan: JudgedBackup[],
+  isMeant: (verdict: Verdict) => boolean,
+  onRemoved: (stems: string[]) => void = () => undefined,
+): Promise<Pruned> {
+  const pruned: Pruned = { plan, removed: [], freedBytes: 0 }
+  const problems: { stem: string; error: BootkeeperError }[] = []
+  const attempt = async (stem: string, work: () => Promise<unknown>) => {
+    try {
+      await work()
+      return true
+    } catch (error) {
+      problems.push({ stem, error: asBootkeeperError(error) })
+      return false
+    }
+  }
+  await attempt('a removal that was begun before', async () => {
+    pruned.removed.push(...(await settleRemovals(backupsDir)))
+  })
+  // The oldest first: what a kill leaves is the newer part.
+  for (const { manifest, sizeBytes, verdict } of plan) {
+    if (verdict.keep || !isMeant(verdict)) continue
+    if (!(await attempt(manifest.stem, () => removeBackup(backupsDir, manifest)))) continue
+    pruned.removed.push(manifest.stem)
+    onRemoved(pruned.removed)
+    pruned.freedBytes += sizeBytes
+  }
+  const first = problems[0]
+  if (!first) return pruned
+  const others = problems.length > 1 ? `, nor ${problems.length - 1} more` : ''
+  throw new BootkeeperError(
+    'PRUNE_INCOMPLETE',
+    `${first.stem} could not be removed${others}; ${pruned.removed.length} were. ${first.error.message}`,
+    { cause: first.error },
+  )
+}
+
+async function withOpsLockIfFree<Result>(config: Config, work: () => Promise<Result>): Promise<Result | undefined> {
+  let lock: Lock
+  try {
+    lock = await takeLock(config.stateDir, 'a boot that removes older backups', { waitMs: 0, name: 'ops' })
+  } catch (error) {
+    if (error instanceof BootkeeperError && error.code === 'LOCK_HELD') return undefined
+    throw error
+  }
+  try {
+    return await work()
+  } finally {
+    lock.release()
+  }
+}
+
+function asEntry(manifest: Manifest, unknownFile: string | undefined): RetentionEntry {
+  const { stem, createdAt, trigger, scope, files, pinned = false, reason } = manifest
+  return {
+    ...{ stem, createdAt, trigger, scope, pinned, unknownFile },
+    database: databaseName(manifest.engine, manifest.database),
+    sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
+    isVerified: isVerified(manifest),
+    hasCopy: copyOf(manifest) !== undefined,
+    mayHoldRows: mayHoldRows(manifest),
+    isFailedStart: trigger === 'pre-restore' && reason === failedStartReason,
+  }
+}
+
+function factsOf(state: BootState, engine: Engine): RetentionFacts {
+  const { pinned, leftBehind, begunAt, copy, export: exported, unprovenChange, restored } = state
+  const inUse: [string | undefined, string][] = [
+    [restored?.stem, 'the one that was put back last'],
+    [copy?.stem, 'has the newest copy of a boot'],
+    [unprovenChange, 'goes back if the app does not come up'],
+  ]
+  return {
+    database: databaseName(engine.kind, engine.description),
+    ...{ pinned, leftBehind, begunAt, exported: exported?.stem },
+    inUse: Object.fromEntries(inUse.filter(([stem]) => stem !== undefined)),
+    timeZone: localTimeZone(),
+  }
+}
+
+function databaseName(engine: string, database: string): string {
+  return `${engine} ${database}`
+}
+
+/** By stem, one file that goes by its name and that no manifest knows. Also where a manifest cannot be read. */
+async function unknownFiles(backupsDir: string, manifests: Manifest[]): Promise<Map<string, string>> {
+  const stems = await listStems(backupsDir)
+  const known = new Set([
+    ...stems.map((stem) => `${stem}.manifest.json`),
+    ...manifests.flatMap(({ files }) => files.map(({ name }) => name)),
+  ])
+  const longestFirst = stems.toSorted((a, b) => b.length - a.length)
+  const ownerOf = (name: string) =>
+    longestFirst.find((stem) => name.startsWith(`${stem}.`) || name.startsWith(`${stem}_`))
+  const found = new Map<string, string>()
+  for (const name of (await readdir(backupsDir)).sort()) {
+    const owner = known.has(name) ? undefined : ownerOf(name)
+    if (owner) found.set(owner, name)
+  }
+  // A manifest that names what goes by another name would take somebody else's file with it.
+  for (const { stem, files } of manifests)
+    for (const { name } of files)
+      if (!/^[._]/.test(name.replace(stem, '')) || !name.startsWith(stem)) found.set(stem, name)
+  return found
+}
