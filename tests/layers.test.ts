@@ -32,7 +32,7 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'table-backup',
   ].map(inSrc),
   3: [
-    ...['prisma/', 'engines/', 'formats/', 'stores/'],
+    ...['prisma/', 'engines/', 'formats/', 'stores/', 'analysis/'],
     ...['manifest', 'state', 'timeline', 'data-loss', 'app-identity', 'command-hint', 'compression', 'script-analysis'],
     ...['restore-script', 'scope-words', 'table-summary'],
   ].map(inSrc),

@@ -114,7 +114,10 @@ test.each<[string, Touched]>([
   ['await prisma.$transaction([prisma.log.deleteMany(), prisma.log.count()])', ['Log']],
   ['async function purge(db: PrismaClient) { await db.log.deleteMany() }\nawait purge(prisma)', ['Log']],
   ['async function purge(db: Prisma.TransactionClient) { await db.log.deleteMany() }\nawait purge(prisma)', ['Log']],
-  ['async function purge(db: typeof prisma) { const { log } = db\nawait log.deleteMany() }\nawait purge(prisma)', ['Log']],
+  [
+    'async function purge(db: typeof prisma) { const { log } = db\nawait log.deleteMany() }\nawait purge(prisma)',
+    ['Log'],
+  ],
   ['async function purge(db) { await db.log.deleteMany() }\nawait purge(prisma)', 'everything'],
   ['const name = process.argv[2]!\nawait (prisma as any)[name].deleteMany()', 'everything'],
   ['const name = process.argv[2]!\nawait (prisma.log as any)[name]()', 'everything'],
