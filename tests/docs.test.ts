@@ -64,7 +64,7 @@ test('every page of docs/ is in its index', () => {
 })
 
 test('every command that the pages name exists', () => {
-  const commands = [...read('scripts/bootkeeper.ts').matchAll(/^ {2}(\w+): \{ summary:/gm)].map(([, name]) => name!)
+  const commands = [...read('scripts/bootkeeper.ts').matchAll(/^ {2}(\w+): \{\s*summary:/gm)].map(([, name]) => name!)
   expect(commands.length).toBeGreaterThan(0)
   for (const name of commands) expect(existsSync(join(root, 'scripts', `${name}.ts`)), name).toBe(true)
   for (const page of pages) {
@@ -77,6 +77,23 @@ test('every command that the pages name exists', () => {
   }
   const reference = read('docs/reference/commands.md')
   for (const name of commands) expect(reference).toContain(`\n## ${name}\n`)
+})
+
+test('the quick reference has every command, and nothing that is no option of one', () => {
+  const page = read('docs/quick-reference.md')
+  const commands = [...read('scripts/bootkeeper.ts').matchAll(/^ {2}(\w+): \{\s*summary:/gm)].map(([, name]) => name!)
+  expect(commands).toContain('guard')
+  for (const name of commands) expect(page, name).toMatch(new RegExp(`\`(db:${name}|npx bootkeeper ${name})\\b`))
+  for (const [, name, words] of page.matchAll(/`db:(\w+)([^`]*)`/g)) {
+    // Of those that are made beside this: they are checked as soon as they are there.
+    if (!existsSync(join(root, 'scripts', `${name}.ts`))) continue
+    const help = read(`scripts/${name}.ts`)
+    for (const [option] of words!.matchAll(/--[a-z-]+/g)) {
+      // Of the script that is guarded, not of the guard; and what comes with db:doctor.
+      if (option === '--fix' || (option === '--drill' && !existsSync(join(root, 'scripts/doctor.ts')))) continue
+      expect(help, `db:${name} ${option}`).toContain(option)
+    }
+  }
 })
 
 test('the commands and files of the README exist', () => {

@@ -256,3 +256,26 @@ test.each([
   },
   60_000,
 )
+
+test('the examples of the how-to work as they stand there', async () => {
+  const page = readFileSync(join(root, 'docs/how-tos/guard-a-script.md'), 'utf8')
+  const examples = [...page.matchAll(/^<!-- test: (.+?) -->\n```\w+\n([\s\S]*?)^```$/gm)]
+  expect(examples.map(([, name]) => name)).toEqual(['file scripts/cleanup.ts', 'dry run', 'run'])
+  writeFileSync(join(app.dir, 'scripts/cleanup.ts'), examples[0]![2]!)
+  const shell = async (text: string) => {
+    const [npx, bootkeeper, ...words] = text.trim().split(' ')
+    expect([npx, bootkeeper]).toEqual(['npx', 'bootkeeper'])
+    return await ops(app, ...words)
+  }
+  expect((await shell(examples[1]![2]!)).stdout).toContain('scripts/cleanup.ts:4  prisma.event.deleteMany()  → Event')
+  const before = rows()
+  const run = await shell(examples[2]![2]!)
+  expect(run.exitCode, run.stderr).toBe(0)
+  // What the page shows, but for the time in the names.
+  const shown = [...page.matchAll(/^ {4}(\S.*| {4}\S.*)$/gm)].map(([, line]) => line!)
+  expect(shown.length).toBe(6)
+  const timeless = (text: string) => text.replace(/\d{4}-\d\d-\d\dT[\d-]+Z/g, 'TIME')
+  for (const line of shown) expect(timeless(run.stderr)).toContain(timeless(line))
+  expect((await ops(app, ...printedRestore(run.stderr))).exitCode).toBe(0)
+  expect(rows()).toEqual(before)
+}, 120_000)

@@ -40,7 +40,7 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'table-backup',
   ].map(inSrc),
   3: [
-    ...['prisma/', 'engines/', 'formats/', 'stores/', 'catalogue/'],
+    ...['prisma/', 'engines/', 'formats/', 'stores/', 'catalogue/', 'analysis/'],
     ...[
       'manifest',
       'operation-log',

@@ -3,6 +3,7 @@
 // data; what is taken for a client may be plain data, which costs no more than a backup.
 
 import type ts from 'typescript'
+import { indexFunctions } from './functions.ts'
 import type { Modules } from './modules.ts'
 import { bare, isMember, memberName, propertyName, symbolOf, walkCode } from './syntax.ts'
 
@@ -42,8 +43,7 @@ export function traceFlow(modules: Modules): Flow {
   const bySymbol = new Map<ts.Symbol, number>()
   const byProperty = new Map<string, number>()
   const byFunction = new Map<ts.Node, number>()
-  const functionsByName = new Map<string, ts.SignatureDeclaration[]>()
-  const literals: ts.SignatureDeclaration[] = []
+  const { byName: functionsByName, literals, functionsIn, functionsOf, targetsOf } = indexFunctions(modules)
   let hasChanged = true
   /** Whether some property holds a client, so that a member whose name nobody knows may be it. */
   let isStored = false
@@ -57,21 +57,6 @@ export function traceFlow(modules: Modules): Flow {
     if ((map as Map<unknown, number>) === byProperty && bits & holds.client) isStored = true
   }
 
-  for (const file of files)
-    walkCode(modules, file, (node) => {
-      if (!ts.isFunctionLike(node)) return
-      if (ts.isArrowFunction(node) || ts.isFunctionExpression(node)) literals.push(node)
-      const { parent } = node
-      const named =
-        propertyName(modules, node.name) ??
-        (ts.isVariableDeclaration(parent) || ts.isPropertyAssignment(parent) || ts.isPropertyDeclaration(parent)
-          ? propertyName(modules, parent.name)
-          : ts.isBinaryExpression(parent) && isMember(modules, parent.left)
-            ? memberName(modules, parent.left)
-            : undefined)
-      const name = ts.isConstructorDeclaration(node) ? 'constructor' : named
-      if (name !== undefined) functionsByName.set(name, [...(functionsByName.get(name) ?? []), node])
-    })
   // Fifty rounds are more than any chain of names needs; where they are not enough, nothing is plain data.
   let rounds = 0
   for (; hasChanged && rounds < 50; rounds += 1) {
@@ -211,33 +196,6 @@ export function traceFlow(modules: Modules): Flow {
       !member && ts.isIdentifier(callee) && targets.length === 0 && symbolOf(modules, callee) !== undefined
     if (passed && (isUnknown || (member && name === undefined)))
       for (const literal of literals) for (const { name: p } of literal.parameters) bind(p, passed)
-  }
-
-  function functionsIn(arg: ts.Expression): ts.SignatureDeclaration[] {
-    const inner = bare(modules, arg)
-    if (ts.isArrowFunction(inner) || ts.isFunctionExpression(inner)) return [inner]
-    return ts.isIdentifier(inner) ? functionsOf(symbolOf(modules, inner)) : []
-  }
-
-  function functionsOf(symbol: ts.Symbol | undefined): ts.SignatureDeclaration[] {
-    return (symbol?.declarations ?? []).flatMap((declaration) => {
-      if (ts.isFunctionLike(declaration)) return [declaration]
-      if (ts.isExportAssignment(declaration)) return functionsIn(declaration.expression)
-      if (ts.isClassLike(declaration)) return declaration.members.filter(ts.isConstructorDeclaration)
-      if (!ts.isVariableDeclaration(declaration) || !declaration.initializer) return []
-      return functionsIn(declaration.initializer)
-    })
-  }
-
-  function targetsOf(call: ts.CallExpression | ts.NewExpression): ts.SignatureDeclaration[] {
-    const callee = bare(modules, call.expression)
-    if (ts.isArrowFunction(callee) || ts.isFunctionExpression(callee)) return [callee]
-    if (ts.isIdentifier(callee)) return functionsOf(symbolOf(modules, callee))
-    if (callee.kind === ts.SyntaxKind.SuperKeyword) return functionsByName.get('constructor') ?? []
-    if (!isMember(modules, callee)) return []
-    const name = memberName(modules, callee)
-    const named = name === undefined ? [] : (functionsByName.get(name) ?? [])
-    return ts.isNewExpression(call) ? [...named, ...(functionsByName.get('constructor') ?? [])] : named
   }
 
   function returned(functions: ts.SignatureDeclaration[]): number {
