@@ -42,6 +42,7 @@ model Comment {
   modId Int
   by    User?  @relation(fields: [byId], references: [id])
   byId  Int?
+  @@index([modId])
 }
 model Tag {
   id    Int    @id @default(autoincrement())
