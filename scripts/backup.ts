@@ -7,7 +7,7 @@ import { command } from '../src/command-hint.ts'
 import { BootkeeperError } from '../src/errors.ts'
 import { exportDatabase, keptLatestNote, readDataModelCached } from '../src/export.ts'
 import { formatBytes, formatCount, formatMs } from '../src/log.ts'
-import { type BackupFile, readManifest } from '../src/manifest.ts'
+import { type BackupFile, newStem, readManifest } from '../src/manifest.ts'
 import { findSchema, readSchemaFiles, type SchemaSet } from '../src/prisma/schema-files.ts'
 import { describeScope, type PartialScope } from '../src/scope.ts'
 import { scopeOfWords } from '../src/scope-words.ts'
@@ -84,12 +84,13 @@ function readFilter(text: string): NonNullable<PartialScope['where']> {
 async function backupAll(ops: RecordedOps, schema: SchemaSet, why: Origin, json: boolean): Promise<void> {
   const { config, engine } = ops
   const { trigger, reason } = why
-  const operation = { action: 'backup', entity: 'backup', metadata: { trigger, reason } }
-  const { stem, keptLatest } = await ops.record(operation, async (note) => {
-    const { manifest } = await withProgress('copying', () => takeBackup(config, engine, why))
-    note({ ids: [manifest.stem] })
+  // Known to the log from the beginning: a copy without its export is not taken for a whole backup, whatever happens.
+  const stem = await newStem(config.backupsDir)
+  const operation = { action: 'backup', entity: 'backup', ids: [stem], metadata: { trigger, reason } }
+  const { keptLatest } = await ops.record(operation, async () => {
+    await withProgress('copying', () => takeBackup(config, engine, why, undefined, { stem }))
     return await withProgress('exporting', (onProgress) =>
-      exportDatabase(config, engine, schema, why, manifest.stem, { onProgress }),
+      exportDatabase(config, engine, schema, why, stem, { onProgress }),
     )
   })
   const { files } = await readManifest(config.backupsDir, stem)

@@ -134,12 +134,12 @@ export async function takeBackup(
   engine: Engine,
   origin: Origin,
   signal?: AbortSignal,
-  { keepsPlain = false }: { keepsPlain?: boolean } = {},
+  { keepsPlain = false, stem: given }: { keepsPlain?: boolean; stem?: string } = {},
 ) {
   const begunAt = Date.now()
   const encoding = await openEncoding(engine.compressesCopies ? { ...config, compression: 'none' } : config)
   await requireSpace(config, await engine.sizeBytes(), encoding)
-  const stem = await newStem(config.backupsDir)
+  const stem = given ?? (await newStem(config.backupsDir))
   const name = `${stem}.${engine.copyExtension}`
   const partial = partialPath(join(config.backupsDir, name))
   const plain = isPlain(encoding) ? partial : partialPath(join(config.stateDir, name))

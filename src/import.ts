@@ -223,6 +223,8 @@ export async function diffFiles(tools: ImportTools, path: string, other: string 
 
 /** What a merge would keep is only on the other side. What no export holds, such as sessions, is no difference. */
 function asDifference<Plan extends Omit<ImportPlan, 'into'>>(plan: Plan): Plan {
+  // Of some rows of a table nobody can say which of the others were meant.
+  if (plan.file.scope?.where !== undefined) return plan
   const models = plan.report.models
     .filter(({ model }) => Object.hasOwn(plan.file.counts, model))
     .map(({ examples: { kept, ...others } = {}, ...counts }) => {

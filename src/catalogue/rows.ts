@@ -56,7 +56,8 @@ export function rowsFrom({ manifests, unreadable, operations, formerly }: Source
         errorCode: 'BACKUP_DAMAGED',
         errorMessage: `${row.stem}.manifest.json is not as it was written.`,
       })
-    else Object.assign(row, { removed: true, removedAt: date(prunedAt.get(id)) })
+    else if (former.has(row.stem) || (makerOf.get(row.stem)?.status ?? 'completed') === 'completed')
+      Object.assign(row, { removed: true, removedAt: date(prunedAt.get(id)) })
   }
   const kept = [...manifests, ...formerly.filter(({ stem }) => !present.has(stem))]
   return {
@@ -88,7 +89,7 @@ function describe(manifest: Manifest, maker: OperationSeen | undefined): Prisma.
     id: stem,
     stem,
     // A copy whose export failed is one, but not what was asked for.
-    status: maker && maker.status !== 'running' ? maker.status : 'completed',
+    status: maker?.status ?? 'completed',
     trigger: manifest.trigger,
     reason: manifest.reason,
     scope: JSON.stringify(manifest.scope),
