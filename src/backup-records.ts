@@ -48,7 +48,8 @@ export async function readBackupRecords(config: Config): Promise<{ records: Back
       ? await readOperations(config.stateDir)
       : { operations: [] }
     const records = rows.map((row) => {
-      const operation = row.status === 'running' ? operations.find((each) => each.operation === (row.operation ?? row.id)) : undefined
+      const operation =
+        row.status === 'running' ? operations.find((each) => each.operation === (row.operation ?? row.id)) : undefined
       const error =
         operation?.error ?? (row.errorCode ? { code: row.errorCode, message: row.errorMessage ?? '' } : undefined)
       return defined({

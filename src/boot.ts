@@ -20,7 +20,7 @@ import { copyOf, readManifest } from './manifest.ts'
 import { prepare } from './prepare.ts'
 import { prismaVersion } from './prisma/fingerprint.ts'
 import { findSchema, readSchemaFiles, type SchemaSet } from './prisma/schema-files.ts'
-import { failedStartReason, pruneBesideOthers, thinOutFailing } from './prune.ts'
+import { failedStartReason, lockForPrune, prune, thinOutFailing } from './prune.ts'
 import { type Note, openRecord, type RecordOperation } from './record.ts'
 import { currentFingerprint, followSchema } from './schema.ts'
 import { asksForStop, type Signals, Stopped } from './signals.ts'
@@ -165,19 +165,25 @@ async function markReady(
   timeline: Timeline,
   record: RecordOperation,
 ): Promise<void> {
-  state.attempts = 0
-  delete state.unprovenChange
-  // The app came up on what this copy holds.
-  if (state.copy) state.pinned = state.copy.stem
-  await recordBoot(config, state, timeline, undefined)
-  await sweepWorkingCopies(config, undefined)
-  try {
-    const { removed } = await pruneBesideOthers(config, engine, record)
-    if (removed.length > 0) log.debug({ removed }, `Removed ${removed.length} older backups.`)
-  } catch (thrown) {
+  const warn = (thrown: unknown) => {
     // The app is up: what is left over is no reason to stop it.
     const error = asBootkeeperError(thrown)
     log.warn(errorFields(error), error.message)
+  }
+  // Before the boot counts as ready: a kill after that finds nothing half written.
+  const lock = await lockForPrune(config).catch(warn)
+  try {
+    state.attempts = 0
+    delete state.unprovenChange
+    // The app came up on what this copy holds.
+    if (state.copy) state.pinned = state.copy.stem
+    await recordBoot(config, state, timeline, undefined)
+    await sweepWorkingCopies(config, undefined)
+    const pruned = lock && (await prune(config, engine, record).catch(warn))
+    if (pruned && pruned.removed.length > 0)
+      log.debug({ removed: pruned.removed }, `Removed ${pruned.removed.length} older backups.`)
+  } finally {
+    lock?.release()
   }
 }
 

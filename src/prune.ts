@@ -61,23 +61,29 @@ export async function prune(
   return await removeRecorded(config, await planPrune(config, engine, policies), record)
 }
 
-/** The same beside a running app. Where an ops command is at work nothing is done: the next prune will. */
-export async function pruneBesideOthers(config: Config, engine: Engine, record: RecordOperation): Promise<Pruned> {
-  return (
-    (await withOpsLockIfFree(config, () => prune(config, engine, record))) ?? { plan: [], removed: [], freedBytes: 0 }
-  )
+/** undefined: an ops command is at work; the next prune will do what is to be done. */
+export async function lockForPrune(config: Config): Promise<Lock | undefined> {
+  try {
+    return await takeLock(config.stateDir, 'a boot that removes older backups', { waitMs: 0, name: 'ops' })
+  } catch (error) {
+    if (error instanceof BootkeeperError && error.code === 'LOCK_HELD') return undefined
+    throw error
+  }
 }
 
 /** While boots fail: of what they made since the app last came up only the first and the newest stay. */
 export async function thinOutFailing(config: Config, engine: Engine, record: RecordOperation): Promise<void> {
   const rules: RetentionRule[] = ['unproven', 'failed-start']
+  const lock = await lockForPrune(config)
+  if (!lock) return
   try {
-    await withOpsLockIfFree(config, async () =>
-      removeRecorded(config, await planPrune(config, engine), record, ({ rule }) => rules.includes(rule)),
-    )
+    const isMeant = ({ rule }: Verdict) => rules.includes(rule)
+    await removeRecorded(config, await planPrune(config, engine), record, isMeant)
   } catch (error) {
     // What is too much is no reason not to boot. Each prune says it.
     if (!(error instanceof BootkeeperError) || error.code !== 'PRUNE_INCOMPLETE') throw error
+  } finally {
+    lock.release()
   }
 }
 
@@ -117,7 +123,7 @@ async function remove(
       return false
     }
   }
-  await attempt('a removal that was begun before', async () => {
+  await attempt('a backup that was half removed before', async () => {
     pruned.removed.push(...(await settleRemovals(backupsDir)))
   })
   // The oldest first: what a kill leaves is the newer part.
@@ -136,21 +142,6 @@ async function remove(
     `${first.stem} could not be removed${others}; ${pruned.removed.length} were. ${first.error.message}`,
     { cause: first.error },
   )
-}
-
-async function withOpsLockIfFree<Result>(config: Config, work: () => Promise<Result>): Promise<Result | undefined> {
-  let lock: Lock
-  try {
-    lock = await takeLock(config.stateDir, 'a boot that removes older backups', { waitMs: 0, name: 'ops' })
-  } catch (error) {
-    if (error instanceof BootkeeperError && error.code === 'LOCK_HELD') return undefined
-    throw error
-  }
-  try {
-    return await work()
-  } finally {
-    lock.release()
-  }
 }
 
 function asEntry(manifest: Manifest, unknownFile: string | undefined): RetentionEntry {
