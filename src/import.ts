@@ -24,6 +24,8 @@ import { readState, writeState } from './state.ts'
 
 export interface ImportRequest {
   path: string
+  /** What people call the file, where that is not its path. */
+  name?: string
   userName: string | undefined
   mode: 'merge' | 'replace'
   keepExisting: boolean
@@ -51,6 +53,12 @@ export interface ImportTools {
   origin: Omit<Origin, 'trigger' | 'reason'>
   /** Rows that were read so far. */
   onProgress?: (rows: number) => void
+  /** Gets the plan that is about to be applied, before anything is written; what it throws is thrown on. */
+  onPlanned?: (plan: Omit<ImportPlan, 'into'>) => void
+  /** Gets the backup of what was there, before it is replaced. */
+  onBackedUp?: (stem: string) => void
+  /** Ends the work at once, with the database as it was or as the import makes it. */
+  signal?: AbortSignal
 }
 
 /** Reads the file and says what it is. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID. */
@@ -59,8 +67,9 @@ export async function inspectFile(
   path: string,
   userName?: string,
   onProgress?: (rows: number) => void,
+  signal?: AbortSignal,
 ): Promise<FileDescription> {
-  return await inChild((child) => child.call('inspect', fileRequest(config, path, userName)), onProgress)
+  return await inChild((child) => child.call('inspect', fileRequest(config, path, userName), signal), onProgress)
 }
 
 /** Says what the import would do; changes nothing. */
@@ -85,11 +94,13 @@ export async function planImport(tools: ImportTools, request: ImportRequest): Pr
 export async function applyImport(tools: ImportTools, request: ImportRequest): Promise<ImportResult> {
   const { config, engine, origin } = tools
   if ((await presence(engine, request)) === 'new') return await importIntoNew(tools, request)
-  const reason = `before the import of ${request.path}`
+  const reason = `before the import of ${request.name ?? request.path}`
   try {
-    return await staged(tools, request, live(engine), true, async ({ file }, apply) => {
+    return await staged(tools, request, live(engine), true, async ({ file, report: planned }, apply) => {
+      tools.onPlanned?.({ file, report: planned })
       // Taken only now: what is wrong with the file has been found.
-      const { manifest } = await takeBackup(config, engine, { ...origin, trigger: 'pre-restore', reason })
+      const { manifest } = await takeBackup(config, engine, { ...origin, trigger: 'pre-restore', reason }, tools.signal)
+      tools.onBackedUp?.(manifest.stem)
       const report = await apply().catch((error: unknown) => {
         throw withBackup(error, manifest.stem)
       })
@@ -201,10 +212,10 @@ async function importIntoNew(tools: ImportTools, request: ImportRequest): Promis
   const lock = await takeLock(config.stateDir, 'an import', { waitMs: 2_000 })
   try {
     const empty = await makeEmpty(tools, scratch)
-    const done = await staged(tools, request, empty, true, async ({ file }, apply) => ({
-      file,
-      report: await apply(),
-    }))
+    const done = await staged(tools, request, empty, true, async ({ file, report }, apply) => {
+      tools.onPlanned?.({ file, report })
+      return { file, report: await apply() }
+    })
     const { aside } = await engine.putBack(scratch, 'before-restore', { wholeReferences: true })
     const state = await readState(config.stateDir)
     for (const name of ['inStep', 'export', 'copy', 'unprovenChange'] as const) delete state[name]
@@ -219,15 +230,15 @@ async function importIntoNew(tools: ImportTools, request: ImportRequest): Promis
 
 /** Reads the file in a child process, which holds its rows and the plan for as long as `use` runs. */
 async function staged<Result>(
-  { config, schema, origin, onProgress }: ImportTools,
-  { path, userName, ...how }: ImportRequest,
+  { config, schema, origin, onProgress, signal }: ImportTools,
+  { path, userName, name: _, ...how }: ImportRequest,
   into: ImportTarget,
   mayWrite: boolean,
   use: (plan: Omit<ImportPlan, 'into'>, apply: () => Promise<ImportReport>) => Promise<Result>,
 ): Promise<Result> {
   const model = await readDataModelCached(config, schema, origin.prisma)
   return await inChild(async (child) => {
-    const plan = await child.call('plan', {
+    const call = {
       ...fileRequest(config, path, userName),
       ...how,
       model,
@@ -235,8 +246,9 @@ async function staged<Result>(
       mayWrite,
       busyMs: config.busyWaitMs,
       temporaryDirectory: config.stateDir,
-    })
-    return await use(plan, () => child.call('apply', undefined))
+    }
+    const plan = await child.call('plan', call, signal)
+    return await use(plan, () => child.call('apply', undefined, signal))
   }, onProgress)
 }
 
