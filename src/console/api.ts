@@ -50,7 +50,7 @@ const open: Call[] = ['POST /api/claim', 'POST /api/sign-in']
 export async function openApi({ config, log, access, directory, app, bootkeeper, appRuns }: ApiTools): Promise<Api> {
   const operations = await openOperations(join(directory, 'operations'), log)
   const uploads = await openUploads(join(directory, 'uploads'), config.uploadLimitBytes)
-  const flow = openFlow({ config, operations, uploads, appRuns })
+  const flow = openFlow({ config, operations, uploads, appRuns, onRestored: () => access.finishSetup() })
   const tickets = openTickets()
 
   const handlers: Handlers = {

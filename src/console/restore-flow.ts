@@ -32,6 +32,8 @@ export interface FlowTools {
   uploads: Uploads
   /** The app runs beside the console, and has the database open. */
   appRuns: boolean
+  /** The setup ends with the first restore. */
+  onRestored: () => Promise<void>
 }
 
 /** What must not run beside each other in this console; other processes are kept out by the ops lock. */
@@ -42,7 +44,7 @@ export interface Flow {
   start(request: OperationRequest): Promise<Operation>
 }
 
-export function openFlow({ config, operations, uploads, appRuns }: FlowTools): Flow {
+export function openFlow({ config, operations, uploads, appRuns, onRestored }: FlowTools): Flow {
   const confirmations = openConfirmations()
 
   return {
@@ -115,6 +117,7 @@ export function openFlow({ config, operations, uploads, appRuns }: FlowTools): F
         }
         const done = await applyImport(tools, importRequest(planned.request, path, name)).catch(speakOf(path, name))
         const { report: counts, before, aside } = done
+        await onRestored()
         return { report: counts, ...(before ? { before } : {}), ...(aside ? { aside } : {}) }
       })
     })

@@ -44,6 +44,7 @@ export async function openUploads(directory: string, limitBytes: number): Promis
       if (announced !== undefined && announced > limitBytes) throw tooLarge(limitBytes)
       if (request.headers['content-type'] !== 'application/octet-stream')
         throw new BootkeeperError('REQUEST_REFUSED', 'An upload has to be the bytes of the file, and nothing else.')
+      await removeOld(directory)
       await requireSpace(directory, announced ?? 0)
       if (underWay >= mostAtOnce)
         throw new BootkeeperError('LOCK_HELD', 'Two files are being uploaded already.', {

@@ -4,6 +4,7 @@
 
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { expect, test } from 'vitest'
 import { inputs } from '../../src/console/contract.ts'
 import { openRateLimit } from '../../src/console/rate-limit.ts'
@@ -254,5 +255,19 @@ test('what a stranger sees tells nothing about the data, and no path leads out',
     expect((await console.call('GET', path)).status).toBe(403)
   for (const backup of ['../../etc/passwd', 'backup_../../x', '/etc/passwd', 'backup_..'])
     expect((await console.call('POST', '/api/tickets', { backup })).status).toBeGreaterThanOrEqual(400)
+  await console.stop()
+})
+
+test('the page weighs less than 250 kB, and asks nobody else for anything', async () => {
+  const console = await openTestConsole(makeApp())
+  const found = await Promise.all(['/', '/app.js', '/app.css', '/icon.svg'].map((path) => console.call('GET', path)))
+  const bytes = found.map(({ body }) => gzipSync(body).length)
+  expect(bytes.every((each) => each > 100)).toBe(true)
+  expect(bytes.reduce((sum, each) => sum + each, 0)).toBeLessThan(250_000)
+  const [html, js, css] = found.map(({ body }) => body as string)
+  for (const text of [html!, css!]) expect(text).not.toMatch(/https?:\/\//)
+  expect(js!.match(/https?:\/\/[^"'`\s]+/g) ?? []).toEqual(
+    expect.not.arrayContaining([expect.not.stringMatching(/^http:\/\/www\.w3\.org\//)]),
+  )
   await console.stop()
 })

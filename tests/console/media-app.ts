@@ -12,10 +12,13 @@ const models = readFileSync(join(root, 'prisma/schema.prisma'), 'utf8').replace(
 
 export const golden = (name: string) => join(root, 'tests/formats/golden', `${name}.json`)
 
-export async function mediaApp(rows = ''): Promise<TestApp> {
-  const app = makeApp(models)
+/** `url`: of an empty PostgreSQL database, instead of a file. */
+export async function mediaApp(rows = '', url?: string): Promise<TestApp> {
+  const app = makeApp(models, url ? 'postgresql' : 'sqlite')
+  if (url) app.env.DATABASE_URL = url
   const { exitCode, output } = await boot(app)
   expect(exitCode, output).toBe(0)
+  if (url) return app
   const database = app.open()
   database.exec(rows)
   database.close()

@@ -51,7 +51,7 @@ const sum = (operation: OperationOf<'plan'>, kind: 'created' | 'updated' | 'remo
 test.each([
   { name: 'multi-user-2.4.1', format: 'multi-user' },
   { name: 'single-user', format: 'single-user' },
-  { name: 'payload-nested', format: 'import payload', userName: 'john' },
+  { name: 'payload-nested', format: 'payload', userName: 'john' },
   { name: 'database-json', format: 'database-json' },
   { name: 'the current format', format: 'bootkeeper 1' },
 ])('$name: inspected, planned, restored, undone', async ({ name, format, userName }) => {

@@ -3,9 +3,9 @@
 import { useState } from 'preact/hooks'
 import type { Failure, OperationOf } from '../../src/console/contract.ts'
 import { failureOf } from './api.ts'
+import { begin } from './begin.ts'
 import { counted, formatCount, formatTime } from './format.ts'
 import { FailureBox, Field, Journey, Page, WideTable } from './parts.tsx'
-import { begin } from './restore.tsx'
 
 type File = NonNullable<OperationOf<'inspect'>['result']>['file']
 
@@ -211,17 +211,29 @@ function Warnings({ file: { notes, leftBehind } }: { file: File }) {
   return (
     <section class="note" aria-labelledby="good-to-know">
       <h2 id="good-to-know">Good to know</h2>
-      <ul>
-        {notes.map((note) => (
-          <li key={note}>{note}</li>
-        ))}
-        {leftBehind.map(({ what, count }) => (
-          <li key={what}>
-            Stays behind: {count === 1 ? '' : `${formatCount(count)} × `}
-            {what}
-          </li>
-        ))}
-      </ul>
+      {notes.length > 0 && (
+        <ul>
+          {notes.map((note) => (
+            <li key={note}>{note}</li>
+          ))}
+        </ul>
+      )}
+      {leftBehind.length > 0 && (
+        <details open={leftBehind.length <= 3}>
+          <summary>
+            {counted(leftBehind.length, 'kind of entry has', 'kinds of entries have')} no place in this app, and{' '}
+            {leftBehind.length === 1 ? 'stays' : 'stay'} behind
+          </summary>
+          <ul>
+            {leftBehind.map(({ what, count }) => (
+              <li key={what}>
+                {count === 1 ? '' : `${formatCount(count)} × `}
+                {what}
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
     </section>
   )
 }

@@ -3,10 +3,10 @@
 import { useEffect, useState } from 'preact/hooks'
 import type { BackupView, Failure, Overview } from '../../src/console/contract.ts'
 import { call, failureOf } from './api.ts'
+import { begin } from './begin.ts'
 import { Busy } from './contents.tsx'
 import { formatAge, formatBytes, formatCount, formatMs, formatTime } from './format.ts'
 import { FailureBox, Page, Waiting, WideTable } from './parts.tsx'
-import { begin } from './restore.tsx'
 
 export function Welcome({ overview, onPassedBy }: { overview: Overview; onPassedBy: () => void }) {
   return (
@@ -20,7 +20,9 @@ export function Welcome({ overview, onPassedBy }: { overview: Overview; onPassed
         </a>
         <button type="button" class="door" onClick={onPassedBy}>
           <strong>Start afresh</strong>
-          <span>Begin with an empty database. You can still bring data back at any time.</span>
+          <span>
+            Begin with what is there: on a new install, an empty database. You can still bring data back at any time.
+          </span>
         </button>
       </div>
     </Page>

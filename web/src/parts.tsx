@@ -105,7 +105,7 @@ export function Steps({ operation, isLost }: { operation: Operation; isLost: boo
       </p>
       {isLost && (
         <p class="note" role="status">
-          The connection is lost. The work goes on without this page, which tries to reach the server again.
+          The connection is lost. Work that the server has begun does not need this page, which tries to reach it again.
         </p>
       )}
     </>

@@ -3,10 +3,10 @@
 import { useState } from 'preact/hooks'
 import type { Failure, OperationOf, PlanResult } from '../../src/console/contract.ts'
 import { failureOf } from './api.ts'
+import { begin } from './begin.ts'
 import { Busy } from './contents.tsx'
 import { counted, formatClock, formatCount } from './format.ts'
 import { Field, Journey, Page, WideTable } from './parts.tsx'
-import { begin } from './restore.tsx'
 
 type Report = PlanResult['report']
 type Counts = Report['models'][number]
@@ -27,7 +27,7 @@ export function PlanView({ operation }: { operation: OperationOf<'plan'> }) {
   const isNothing = changes === 0 && into === 'present'
   const lead = isNothing
     ? 'Nothing. The data is already what the file says.'
-    : `${counted(sum('created'), 'row')} would come back, ${formatCount(sum('updated'))} change, ${formatCount(sum('removed'))} go away.`
+    : summary(sum('created'), sum('updated'), sum('removed'))
   return (
     <Page title="This is what would change" lead={lead}>
       <Journey at={2} />
@@ -56,6 +56,16 @@ export function PlanView({ operation }: { operation: OperationOf<'plan'> }) {
       </details>
     </Page>
   )
+}
+
+/** What happens, without the parts that do not. */
+function summary(created: number, updated: number, removed: number): string {
+  const parts = [
+    created > 0 ? `${counted(created, 'row')} would come back` : '',
+    updated > 0 ? `${counted(updated, 'row')} would change` : '',
+    removed > 0 ? `${counted(removed, 'row')} would go away` : '',
+  ].filter(Boolean)
+  return parts.length > 0 ? `${parts.join(', ')}.` : 'A new database would be made, without rows.'
 }
 
 function Confirm({ operation, code, until }: { operation: OperationOf<'plan'>; code: string; until: string }) {
@@ -117,12 +127,13 @@ function Confirm({ operation, code, until }: { operation: OperationOf<'plan'>; c
       </Field>
       {failure && <Busy failure={failure} />}
       <div class="actions">
-        <button type="submit" class="main" aria-disabled={isBusy}>
-          {isBusy ? 'One moment …' : 'Restore now'}
-        </button>
-        {failure && (
-          <button type="button" onClick={lookAgain}>
+        {failure?.code === 'PLAN_CHANGED' ? (
+          <button type="button" class="main" onClick={lookAgain}>
             Look at the plan again
+          </button>
+        ) : (
+          <button type="submit" class="main" aria-disabled={isBusy}>
+            {isBusy ? 'One moment …' : 'Restore now'}
           </button>
         )}
         <a class="button" href="#/restore">

@@ -3,13 +3,14 @@
 // and a second tab show the same; nothing is changed before the person has typed the code of the plan.
 
 import { useEffect, useRef, useState } from 'preact/hooks'
-import type { Failure, Operation, OperationOf, OperationRequest, Overview } from '../../src/console/contract.ts'
+import type { Failure, Operation, Overview } from '../../src/console/contract.ts'
 import { call, failureOf, type RunningUpload, upload, watch } from './api.ts'
+import { begin } from './begin.ts'
 import { ContentsView } from './contents.tsx'
-import { counted, formatBytes, formatTime } from './format.ts'
+import { formatBytes } from './format.ts'
 import { FailureBox, Journey, Page, Steps, Waiting } from './parts.tsx'
 import { PlanView } from './plan.tsx'
-import { go } from './route.ts'
+import { BackedUp, Restored, Undone } from './results.tsx'
 
 export function ChooseFile({ overview }: { overview: Overview }) {
   const [failure, setFailure] = useState<Failure>()
@@ -101,12 +102,6 @@ export function ChooseFile({ overview }: { overview: Overview }) {
       </p>
     </Page>
   )
-}
-
-/** Starts an operation and goes to its page. */
-export async function begin(request: OperationRequest): Promise<void> {
-  const { id } = await call('POST /api/operations', request)
-  go(`restore/${id}`)
 }
 
 /** Any operation of a restore, by its id. */
@@ -218,133 +213,6 @@ function Again({ operation }: { operation: Operation }) {
         {operation.kind === 'restore' ? 'Look at the plan again' : 'Try again'}
       </button>
     </>
-  )
-}
-
-function Restored({ operation }: { operation: OperationOf<'restore'> }) {
-  const { report, before, aside } = operation.result!
-  const sum = (kind: 'created' | 'updated' | 'removed') =>
-    report.models.reduce((total, model) => total + model[kind], 0)
-  return (
-    <Page
-      title="Your data is back"
-      lead={`${counted(sum('created'), 'row')} came back, ${formatSmall(sum('updated'))} changed, ${formatSmall(sum('removed'))} went away.`}
-    >
-      <Journey at={3} />
-      <section class="note good">
-        <p>
-          <strong class="file-name">{operation.subject}</strong> was restored
-          {operation.endedAt ? ` on ${formatTime(operation.endedAt)}` : ''}.
-        </p>
-        {before && (
-          <p>
-            What was there before is kept as <code class="stem">{before}</code>.
-          </p>
-        )}
-        {aside && (
-          <p>
-            The file that was there, and could not be read, is kept as <code>{aside}</code>.
-          </p>
-        )}
-      </section>
-      <div class="actions">
-        <a class="button main" href="#/">
-          Done
-        </a>
-        {before && <UndoButton id={operation.id} stem={before} />}
-      </div>
-    </Page>
-  )
-}
-
-function formatSmall(count: number): string {
-  return count === 0 ? 'none' : count.toLocaleString('en-US')
-}
-
-function UndoButton({ id, stem }: { id: string; stem: string }) {
-  const dialog = useRef<HTMLDialogElement>(null)
-  const [failure, setFailure] = useState<Failure>()
-  async function undo() {
-    try {
-      await begin({ kind: 'undo', restore: id })
-      dialog.current?.close()
-    } catch (error) {
-      setFailure(failureOf(error))
-    }
-  }
-  return (
-    <>
-      <button type="button" onClick={() => dialog.current?.showModal()}>
-        Undo this restore …
-      </button>
-      <dialog ref={dialog} aria-labelledby="undo-title">
-        <h2 id="undo-title">Undo this restore?</h2>
-        <p>
-          The data becomes again what it was before: <code class="stem">{stem}</code>. What was written since the
-          restore goes away, but is backed up first, so that this can be undone, too.
-        </p>
-        {failure && <FailureBox failure={failure} />}
-        <div class="actions">
-          <button type="button" class="main" onClick={undo}>
-            Undo the restore
-          </button>
-          <button type="button" onClick={() => dialog.current?.close()}>
-            Keep it
-          </button>
-        </div>
-      </dialog>
-    </>
-  )
-}
-
-function Undone({ operation }: { operation: OperationOf<'undo'> }) {
-  const { restored, before } = operation.result!
-  return (
-    <Page title="The restore is undone" lead="The data is again what it was before.">
-      <section class="note good">
-        <p>
-          Put back: <code class="stem">{restored}</code>
-        </p>
-        {before && (
-          <p>
-            What was there until now is kept as <code class="stem">{before}</code>.
-          </p>
-        )}
-      </section>
-      <div class="actions">
-        <a class="button main" href="#/">
-          Done
-        </a>
-        <a class="button" href="#/restore">
-          Restore another file
-        </a>
-      </div>
-    </Page>
-  )
-}
-
-function BackedUp({ operation }: { operation: OperationOf<'backup'> }) {
-  const { stem, files } = operation.result!
-  return (
-    <Page title="The backup is made" lead="Both files were read back from the disk before they got their names.">
-      <section class="note good">
-        <p>
-          <code class="stem">{stem}</code>
-        </p>
-        <ul>
-          {files.map(({ name, sizeBytes }) => (
-            <li key={name}>
-              <span class="stem">{name}</span>, {formatBytes(sizeBytes)}
-            </li>
-          ))}
-        </ul>
-      </section>
-      <div class="actions">
-        <a class="button main" href="#/backups">
-          To the backups
-        </a>
-      </div>
-    </Page>
   )
 }
 
