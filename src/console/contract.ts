@@ -140,6 +140,8 @@ interface OperationBase<Kind extends OperationKind, Result> {
   steps: OperationStep[]
   /** Rows that were read so far. */
   rows?: number
+  /** The backup of what was there, as soon as it is made: also of a restore that was cut short after it. */
+  before?: string
   result?: Result
   error?: Failure
 }
@@ -155,13 +157,11 @@ export interface PlanResult {
 
 export interface RestoreResult {
   report: ImportReport
-  before?: string
   aside?: string
 }
 
 export interface UndoResult {
   restored: string
-  before?: string
 }
 
 export type Operation =

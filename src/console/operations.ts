@@ -18,9 +18,9 @@ export interface Reporter {
   readonly id: string
   /** The step before it is done. */
   step(name: string): Promise<void>
-  /** More about the step that runs. */
-  say(text: string): void
   rows(count: number): void
+  /** The backup of what was there is made. */
+  backedUp(stem: string): void
   readonly signal: AbortSignal
 }
 
@@ -118,10 +118,8 @@ export async function openOperations(directory: string, log: Log): Promise<Opera
           delete operation.rows
           await keep(operation)
         },
-        say(text) {
-          const step = operation.steps.find(({ state }) => state === 'running')
-          if (step) step.text = text
-          tell(operation)
+        backedUp(stem) {
+          operation.before = stem
         },
         rows(count) {
           operation.rows = count

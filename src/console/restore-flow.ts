@@ -23,7 +23,7 @@ import { applyRestore, planRestore } from '../restore.ts'
 import { readState } from '../state.ts'
 import { hashOf, openConfirmations } from './confirmations.ts'
 import type { Operation, OperationKind, OperationOf, OperationRequest, Source } from './contract.ts'
-import type { Operations } from './operations.ts'
+import type { Operations, Reporter } from './operations.ts'
 import type { Uploads } from './uploads.ts'
 
 export interface FlowTools {
@@ -111,21 +111,21 @@ export function openFlow({ config, operations, uploads, appRuns, onRestored }: F
             void report.step(steps[1]!)
           },
           onBackedUp(stem: string) {
-            report.say(stem)
+            report.backedUp(stem)
             void report.step(steps[2]!)
           },
         }
         const done = await applyImport(tools, importRequest(planned.request, path, name)).catch(speakOf(path, name))
-        const { report: counts, before, aside } = done
+        const { report: counts, aside } = done
         await onRestored()
-        return { report: counts, ...(before ? { before } : {}), ...(aside ? { aside } : {}) }
+        return { report: counts, ...(aside ? { aside } : {}) }
       })
     })
   }
 
   async function undo(request: Extract<OperationRequest, { kind: 'undo' }>) {
     const done = operations.find(request.restore)
-    const stem = done.kind === 'restore' || done.kind === 'undo' ? done.result?.before : undefined
+    const stem = done.before
     if (!stem) throw new BootkeeperError('BACKUP_NOT_FOUND', 'There is no backup from before this restore.')
     const steps = ['Check the backup', 'Put it back']
     return await operations.start({ kind: 'undo', request, subject: stem, steps }, async (report) => {
@@ -135,14 +135,15 @@ export function openFlow({ config, operations, uploads, appRuns, onRestored }: F
         const checked = await planRestore(config, engine, stem)
         await report.step(steps[1]!)
         // A file that is swapped in is not what a running app has open: there its rows go in, in one transaction.
-        if (appRuns && engine.isFile) return await undoBeside(database, stem, checked.copyPath)
+        if (appRuns && engine.isFile) return await undoBeside(database, stem, checked.copyPath, report)
         const { before } = await applyRestore(config, engine, checked, origin)
-        return { restored: stem, ...(before ? { before } : {}) }
+        if (before) report.backedUp(before)
+        return { restored: stem }
       })
     })
   }
 
-  async function undoBeside({ engine, schema, origin }: Database, stem: string, copyPath: string) {
+  async function undoBeside({ engine, schema, origin }: Database, stem: string, copyPath: string, report: Reporter) {
     const copy = await openEngine(`file:${copyPath}`, { busyMs: config.busyWaitMs })
     const path = partialPath(join(config.stateDir, `undo-${randomBytes(4).toString('hex')}.json`))
     try {
@@ -155,8 +156,8 @@ export function openFlow({ config, operations, uploads, appRuns, onRestored }: F
         keepExisting: false,
         strict: false,
       } as const
-      const { before } = await applyImport({ config, engine, schema, origin }, wanted)
-      return { restored: stem, ...(before ? { before } : {}) }
+      await applyImport({ config, engine, schema, origin, onBackedUp: report.backedUp }, wanted)
+      return { restored: stem }
     } finally {
       await copy.close()
       await rm(path, { force: true })

@@ -39,8 +39,14 @@ export async function openConsole(config: Config, log: Log, content: ConsoleCont
   const access = await openAccess(directory, config.setupCode)
   if (access.problem) log.error(`${access.problem}. Remove that file and start again: the log then shows a setup code.`)
   let api: Promise<Api> | undefined
-  const loadApi = () =>
-    (api ??= import('./api.ts').then(({ openApi }) => openApi({ config, log, access, directory, ...content })))
+  const loadApi = () => {
+    api ??= import('./api.ts').then(({ openApi }) => openApi({ config, log, access, directory, ...content }))
+    // A full disk, say: the next call tries again.
+    api.catch(() => {
+      api = undefined
+    })
+    return api
+  }
   const facts = (): PageFacts => ({ app: content.app, isClaimed: access.setupCode === undefined })
 
   const answer: Answer = async (request, response, path) => {
@@ -58,7 +64,7 @@ export async function openConsole(config: Config, log: Log, content: ConsoleCont
     invitation: invitationOf(url, access.setupCode, config.setupCode !== undefined),
     async close() {
       await close()
-      await (await api)?.close()
+      await (await api?.catch(() => undefined))?.close()
     },
   }
 }

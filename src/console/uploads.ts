@@ -111,6 +111,8 @@ async function takeAll(request: IncomingMessage, file: FileHandle, limitBytes: n
     if (code !== 'ECONNRESET' && code !== 'ERR_STREAM_PREMATURE_CLOSE' && !request.destroyed) throw error
     if (error instanceof BootkeeperError || code === 'ENOSPC') throw error
     throw cutOff(sizeBytes, error)
+  } finally {
+    request.setTimeout(0)
   }
   if (!request.complete) throw cutOff(sizeBytes, undefined)
   return sizeBytes

@@ -73,7 +73,7 @@ test.each([
   expect(sum(plan, 'created')).toBeGreaterThan(0)
   const done = await restored(console, plan)
   expect(done.error).toBeUndefined()
-  const { before: safety } = done.result!
+  const { before: safety } = done
   const after = contents(app)
   expect(after).not.toEqual(before)
   const names = after.User!.map((row) => (row as { username: string }).username)
@@ -242,12 +242,17 @@ test.each(['SIGKILL', 'SIGTERM'] as const)(
     const operation = (await next.call('GET', `/api/operations/${body.id}`)).body
     expect(operation).toMatchObject({ state: 'failed', error: { code: 'INTERRUPTED' } })
     expect(operation.steps[2].state).toBe('failed')
+    expect(operation.before).toMatch(/^backup_/)
     const isBefore = JSON.stringify(contents(app)) === JSON.stringify(before)
     const again = await planned(next, upload)
     // Either nothing of it happened, and the plan is what it was, or all of it did, and nothing is left.
     expect(again.result!.report.models).toEqual(isBefore ? plan.result!.report.models : expect.anything())
     if (!isBefore) expect(sum(again, 'created')).toBe(0)
     expect((await restored(next, again)).state).toBe('done')
+    // Also from the one that was cut short there is a way back.
+    const undone = await next.operate<'undo'>({ kind: 'undo', restore: body.id })
+    expect(undone.error).toBeUndefined()
+    expect(contents(app)).toEqual(before)
     await next.stop()
   },
 )

@@ -159,7 +159,7 @@ function Users({ users }: { users: NonNullable<File['users']> }) {
           <th scope="col">User</th>
           {lists.map((list) => (
             <th key={list} scope="col" class="number">
-              {list}
+              {list.replace(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)}
             </th>
           ))}
         </tr>

@@ -10,7 +10,7 @@ import { ContentsView } from './contents.tsx'
 import { formatBytes } from './format.ts'
 import { FailureBox, Journey, Page, Steps, Waiting } from './parts.tsx'
 import { PlanView } from './plan.tsx'
-import { BackedUp, Restored, Undone } from './results.tsx'
+import { BackedUp, Restored, UndoButton, Undone } from './results.tsx'
 
 export function ChooseFile({ overview }: { overview: Overview }) {
   const [failure, setFailure] = useState<Failure>()
@@ -184,6 +184,7 @@ function Failed({ operation }: { operation: Operation }) {
       {at !== undefined && <Journey at={at} />}
       <FailureBox failure={failure}>
         <Again operation={operation} />
+        {wasCut && operation.before && <UndoButton id={operation.id} stem={operation.before} />}
         {at !== undefined && (
           <a class="button" href="#/restore">
             Choose another file

@@ -9,7 +9,8 @@ import { counted, formatBytes, formatCount, formatTime } from './format.ts'
 import { FailureBox, Journey, Page } from './parts.tsx'
 
 export function Restored({ operation }: { operation: OperationOf<'restore'> }) {
-  const { report, before, aside } = operation.result!
+  const { before } = operation
+  const { report, aside } = operation.result!
   const sum = (kind: 'created' | 'updated' | 'removed') =>
     report.models.reduce((total, model) => total + model[kind], 0)
   return (
@@ -44,7 +45,7 @@ export function Restored({ operation }: { operation: OperationOf<'restore'> }) {
   )
 }
 
-function UndoButton({ id, stem }: { id: string; stem: string }) {
+export function UndoButton({ id, stem }: { id: string; stem: string }) {
   const dialog = useRef<HTMLDialogElement>(null)
   const [failure, setFailure] = useState<Failure>()
   async function undo() {
@@ -81,7 +82,8 @@ function UndoButton({ id, stem }: { id: string; stem: string }) {
 }
 
 export function Undone({ operation }: { operation: OperationOf<'undo'> }) {
-  const { restored, before } = operation.result!
+  const { before } = operation
+  const { restored } = operation.result!
   return (
     <Page title="The restore is undone" lead="The data is again what it was before.">
       <section class="note good">
