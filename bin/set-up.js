@@ -9,9 +9,9 @@ import { fileURLToPath } from 'node:url'
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const built = join(root, 'dist', 'start.js')
-const sources = ['start.ts', 'scripts', 'src'].map((name) => join(root, name)).filter((path) => existsSync(path))
+const sources = ['start.ts', 'scripts', 'src', 'web'].map((name) => join(root, name)).filter((path) => existsSync(path))
 
-if (sources.length === 3) {
+if (sources.length === 4) {
   if (!canOpenSqlite()) npm('rebuild', 'better-sqlite3', '--ignore-scripts=false', '--foreground-scripts')
   if (!existsSync(built) || Math.max(...sources.map(newest)) > statSync(built).mtimeMs) npm('run', '--silent', 'build')
 }

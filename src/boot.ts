@@ -9,7 +9,7 @@ import { copyDatabase, type Origin, takeBackup } from './backup.ts'
 import { generateClient } from './client.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
-import { type Console, openConsole } from './console/server.ts'
+import { type Console, openConsole, openFailurePage } from './console/server.ts'
 import type { Engine } from './engines/engine.ts'
 import { openEngine } from './engines/open.ts'
 import { asBootkeeperError, BootkeeperError } from './errors.ts'
@@ -24,7 +24,7 @@ import { failedStartReason, lockForPrune, prune, thinOutFailing } from './prune.
 import { type Note, openRecord, type RecordOperation } from './record.ts'
 import { currentFingerprint, followSchema } from './schema.ts'
 import { asksForStop, type Signals, Stopped } from './signals.ts'
-import { type BootRecord, type BootState, readState, writeState } from './state.ts'
+import { type BootRecord, type BootState, writeState } from './state.ts'
 import { type Running, superviseApp } from './supervise.ts'
 import { openTimeline, type StepResult, type Timeline } from './timeline.ts'
 import { sweepWorkingCopies, withPlainCopy } from './working-copy.ts'
@@ -39,18 +39,22 @@ export async function bootAndSupervise(config: Config, log: Log, signals: Signal
   const timeline = openTimeline(log, signals.stop)
   const record = openRecord(config, { lock: 'lock', warn: (message) => log.warn(message) })
   let ground: { lock: Lock; state: BootState } | undefined
+  let console: Console | undefined
   try {
     ground = await timeline.step('prepare', () => prepare(config, engine, log, signals.stop))
     const { state } = ground
     await makeReady(config, engine, state, app, log, signals, timeline, record)
-    const launched = await timeline.step('launch', () => launch(config, app, log, signals, timeline))
+    const launched = await timeline.step('launch', () => launch(config, app, log, signals))
     state.launched = launched.kind
     await writeState(config.stateDir, state)
+    console = launched.console
+    if (console?.invitation) log.info(console.invitation)
     return await lookAfter(launched, config, engine, state, log, timeline, record)
   } catch (error) {
     if (ground) await recordBoot(config, ground.state, timeline, error)
     throw error
   } finally {
+    await console?.close()
     await engine.close()
     if (ground) await sweepWorkingCopies(config, ground.state.unprovenChange)
     ground?.lock.release()
@@ -99,7 +103,9 @@ function requireSameProvider({ provider, location }: SchemaSet, engine: Engine):
   )
 }
 
-type Launched = { kind: 'app'; running: Running } | { kind: 'console'; console: Console; stopped: Promise<number> }
+type Launched =
+  | { kind: 'app'; running: Running; console: Console | undefined }
+  | { kind: 'console'; console: Console; stopped: Promise<number> }
 
 /** Step 6. */
 async function launch(
@@ -107,19 +113,25 @@ async function launch(
   app: AppIdentity | undefined,
   log: Log,
   signals: Signals,
-  { steps }: Timeline,
 ): Promise<StepResult<Launched>> {
-  if (config.appCommand) {
-    const running = await superviseApp(config.appCommand, config, log, signals)
-    const { file, args } = config.appCommand
-    return { text: [file, ...args].join(' '), value: { kind: 'app', running } }
-  }
-  const console = await openConsole(config, {
+  const content = {
     app: app?.name ?? 'The app',
     bootkeeper: bootkeeperVersion(),
-    startedAt: new Date().toISOString(),
-    steps,
-  })
+    appRuns: config.appCommand !== undefined,
+  }
+  if (config.appCommand) {
+    const console = config.consolePort === undefined ? undefined : await openConsole(config, log, content)
+    try {
+      const running = await superviseApp(config.appCommand, config, log, signals)
+      const { file, args } = config.appCommand
+      const beside = console ? `; the console answers at ${console.url}` : ''
+      return { text: `${[file, ...args].join(' ')}${beside}`, value: { kind: 'app', running, console } }
+    } catch (error) {
+      await console?.close()
+      throw error
+    }
+  }
+  const console = await openConsole(config, log, content)
   const stopped = new Promise<number>((resolve) => {
     signals.passTo((signal) => {
       if (asksForStop(signal)) void console.close().then(() => resolve(0))
@@ -151,6 +163,8 @@ async function lookAfter(
       return await running.ended
     }
     await running.stop()
+    // What somebody does in it at this moment must not meet the copy that goes back.
+    await launched.console?.close()
     throw await undoChange(config, engine, state, log, record, asBootkeeperError(error))
   }
   await markReady(config, engine, state, log, timeline, record)
@@ -285,12 +299,9 @@ export async function serveMaintenance(
   log: Log,
   signals: Signals,
 ): Promise<number> {
-  const state = await readState(config.stateDir).catch(() => undefined)
-  const console = await openConsole(config, {
+  const console = await openFailurePage(config, log, {
     app: appIdentity(process.cwd())?.name ?? 'The app',
     bootkeeper: bootkeeperVersion(),
-    startedAt: new Date().toISOString(),
-    steps: state?.boots.at(-1)?.steps ?? [],
     failure: error,
   })
   log.warn(

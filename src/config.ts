@@ -135,6 +135,30 @@ export const settingsSchema = z.object({
     .max(65_535, 'a port from 0 to 65535')
     .default(3000)
     .describe('The port that the built-in console listens on, and that the image checks for health.'),
+  CONSOLE_PORT: z.coerce
+    .number({ error: 'a port from 1 to 65535' })
+    .int('a port from 1 to 65535')
+    .min(1, 'a port from 1 to 65535')
+    .max(65_535, 'a port from 1 to 65535')
+    .optional()
+    .describe('With an app command: the console listens there, beside the app. Not set, there is none beside an app.'),
+  CONSOLE_HOSTS: z
+    .string()
+    .regex(/^[\w.-]+(\s*,\s*[\w.-]+)*$/, 'names such as backup.example.com, with commas between')
+    .optional()
+    .describe('The public names that the console may be called by, where it stands behind a reverse proxy.'),
+  SETUP_CODE: z
+    .string()
+    .min(8, 'at least 8 characters')
+    .optional()
+    .describe('The code that the setup asks for. Not set, each boot makes one and logs it, until the setup is done.'),
+  UPLOAD_LIMIT_MB: z.coerce
+    .number({ error: 'a whole number from 1 to 1000000' })
+    .int('a whole number from 1 to 1000000')
+    .min(1, 'a whole number from 1 to 1000000')
+    .max(1_000_000, 'a whole number from 1 to 1000000')
+    .default(4_096)
+    .describe('The largest file, in MB, that the console takes.'),
   LOG_LEVEL: z
     .enum(['debug', 'info', 'warn', 'error'], 'debug, info, warn or error')
     .default('info')
@@ -182,6 +206,10 @@ export interface Config {
   nativeEngine: boolean
   host: string
   port: number
+  consolePort: number | undefined
+  consoleHosts: string[]
+  setupCode: string | undefined
+  uploadLimitBytes: number
   logLevel: 'debug' | 'info' | 'warn' | 'error'
   logFormat: 'pretty' | 'json'
 }
@@ -203,7 +231,7 @@ export function readConfig(words: string[] = [], env: NodeJS.ProcessEnv = proces
     const { path, message } = parsed.error.issues[0]!
     const name = String(path[0])
     // Somebody may have put a secret where another value belongs.
-    const is = name.startsWith('BACKUP_AGE_') ? 'has another value' : `is "${hideCredentials(env[name]!)}"`
+    const is = /^(BACKUP_AGE_|SETUP_CODE$)/.test(name) ? 'has another value' : `is "${hideCredentials(env[name]!)}"`
     throw new BootkeeperError('SETTINGS_INVALID', `${name} ${is}, but takes ${message}.`)
   }
   const set = parsed.data
@@ -240,6 +268,10 @@ export function readConfig(words: string[] = [], env: NodeJS.ProcessEnv = proces
     nativeEngine: set.SCHEMA_ENGINE === 'native',
     host: set.HOST,
     port: set.PORT,
+    consolePort: set.CONSOLE_PORT,
+    consoleHosts: (set.CONSOLE_HOSTS ?? '').split(',').flatMap((name) => name.trim().toLowerCase() || []),
+    setupCode: set.SETUP_CODE,
+    uploadLimitBytes: set.UPLOAD_LIMIT_MB * 1_000_000,
     logLevel: set.LOG_LEVEL,
     logFormat: set.LOG_FORMAT === 'auto' ? (process.stdout.isTTY ? 'pretty' : 'json') : set.LOG_FORMAT,
   }

@@ -24,6 +24,8 @@ import { readState, writeState } from './state.ts'
 
 export interface ImportRequest {
   path: string
+  /** What people call the file, where that is not its path. */
+  name?: string
   userName: string | undefined
   /** `restore`: an export of everything replaces, one of a part is added to what is there. */
   mode: 'merge' | 'replace' | 'restore'
@@ -52,6 +54,12 @@ export interface ImportTools {
   origin: Omit<Origin, 'trigger' | 'reason'>
   /** Rows that were read so far. */
   onProgress?: (rows: number) => void
+  /** Gets the plan that is about to be applied, before anything is written; what it throws is thrown on. */
+  onPlanned?: (plan: Omit<ImportPlan, 'into'>) => void
+  /** Gets the backup of what was there, before it is replaced. */
+  onBackedUp?: (stem: string) => void
+  /** Ends the work at once, with the database as it was or as the import makes it. */
+  signal?: AbortSignal
 }
 
 /** Reads the file and says what it is. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID. */
@@ -60,8 +68,9 @@ export async function inspectFile(
   path: string,
   userName?: string,
   onProgress?: (rows: number) => void,
+  signal?: AbortSignal,
 ): Promise<FileDescription> {
-  return await inChild((child) => child.call('inspect', fileRequest(config, path, userName)), onProgress)
+  return await inChild((child) => child.call('inspect', fileRequest(config, path, userName), signal), onProgress)
 }
 
 interface SettledRequest extends ImportRequest {
@@ -116,11 +125,13 @@ export async function applyImport(tools: ImportTools, asked: ImportRequest): Pro
   const { config, engine, origin } = tools
   const request = await settle(tools, asked)
   if ((await presence(engine, request)) === 'new') return await importIntoNew(tools, request)
-  const reason = `before the import of ${request.path}`
+  const reason = `before the import of ${request.name ?? request.path}`
   try {
-    return await staged(tools, request, live(engine), true, async ({ file }, apply) => {
+    return await staged(tools, request, live(engine), true, async ({ file, report: planned }, apply) => {
+      tools.onPlanned?.({ file, report: planned })
       // Taken only now: what is wrong with the file has been found.
-      const { manifest } = await takeBackup(config, engine, { ...origin, trigger: 'pre-restore', reason })
+      const { manifest } = await takeBackup(config, engine, { ...origin, trigger: 'pre-restore', reason }, tools.signal)
+      tools.onBackedUp?.(manifest.stem)
       const report = await apply().catch((error: unknown) => {
         throw withBackup(error, manifest.stem)
       })
@@ -241,10 +252,10 @@ async function importIntoNew(tools: ImportTools, request: SettledRequest): Promi
   const lock = await takeLock(config.stateDir, 'an import', { waitMs: 2_000 })
   try {
     const empty = await makeEmpty(tools, scratch)
-    const done = await staged(tools, request, empty, true, async ({ file }, apply) => ({
-      file,
-      report: await apply(),
-    }))
+    const done = await staged(tools, request, empty, true, async ({ file, report }, apply) => {
+      tools.onPlanned?.({ file, report })
+      return { file, report: await apply() }
+    })
     const { aside } = await engine.putBack(scratch, 'before-restore', { wholeReferences: true })
     const state = await readState(config.stateDir)
     for (const name of ['inStep', 'export', 'copy', 'unprovenChange'] as const) delete state[name]
@@ -259,15 +270,15 @@ async function importIntoNew(tools: ImportTools, request: SettledRequest): Promi
 
 /** Reads the file in a child process, which holds its rows and the plan for as long as `use` runs. */
 async function staged<Result>(
-  { config, schema, origin, onProgress }: ImportTools,
-  { path, userName, isPart: _, ...how }: SettledRequest,
+  { config, schema, origin, onProgress, signal }: ImportTools,
+  { path, userName, isPart: _, name: __, ...how }: SettledRequest,
   into: ImportTarget,
   mayWrite: boolean,
   use: (plan: Omit<ImportPlan, 'into'>, apply: () => Promise<ImportReport>) => Promise<Result>,
 ): Promise<Result> {
   const model = await readDataModelCached(config, schema, origin.prisma)
   return await inChild(async (child) => {
-    const plan = await child.call('plan', {
+    const call = {
       ...fileRequest(config, path, userName),
       ...how,
       model,
@@ -275,8 +286,9 @@ async function staged<Result>(
       mayWrite,
       busyMs: config.busyWaitMs,
       temporaryDirectory: config.stateDir,
-    })
-    return await use(plan, () => child.call('apply', undefined))
+    }
+    const plan = await child.call('plan', call, signal)
+    return await use(plan, () => child.call('apply', undefined, signal))
   }, onProgress)
 }
 

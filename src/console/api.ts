@@ -1,0 +1,291 @@
+// The console's API: every call of contract.ts, and the three that are no JSON: an upload, the progress of an
+// operation, a download.
+// Guarantees: without a session nothing but the claim and the sign-in is answered, unknown paths included; an input that
+// the contract does not allow reaches no code; every refusal is logged.
+
+import { createReadStream } from 'node:fs'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { join } from 'node:path'
+import type { Config } from '../config.ts'
+import { openEngine } from '../engines/open.ts'
+import { asBootkeeperError, BootkeeperError, type ErrorCode } from '../errors.ts'
+import type { Log } from '../log.ts'
+import { exportOf, listBackups, readManifest, rowsOf, verifyFile, whyMade } from '../manifest.ts'
+import { readState } from '../state.ts'
+import type { Access, NewSession, Session } from './access.ts'
+import { type Call, type Input, inputs, type Outputs, type Overview } from './contract.ts'
+import { failureOf, openOperations } from './operations.ts'
+import { cookieOf, isSecure, readJson, requireOwnOrigin } from './request.ts'
+import { openFlow } from './restore-flow.ts'
+import { openTickets } from './tickets.ts'
+import { openUploads } from './uploads.ts'
+
+export interface ApiTools {
+  config: Config
+  log: Log
+  access: Access
+  /** `.bootkeeper/console` of the data directory. */
+  directory: string
+  app: string
+  bootkeeper: string
+  appRuns: boolean
+}
+
+export interface Api {
+  answer(request: IncomingMessage, response: ServerResponse): Promise<void>
+  close(): Promise<void>
+}
+
+interface Asked {
+  request: IncomingMessage
+  response: ServerResponse
+  address: string
+  session: Session | undefined
+}
+
+type Handlers = { [Name in Call]: (input: Input<Name>, asked: Asked) => Promise<Outputs[Name]> }
+
+const open: Call[] = ['POST /api/claim', 'POST /api/sign-in']
+
+export async function openApi({ config, log, access, directory, app, bootkeeper, appRuns }: ApiTools): Promise<Api> {
+  const operations = await openOperations(join(directory, 'operations'), log)
+  const uploads = await openUploads(join(directory, 'uploads'), config.uploadLimitBytes)
+  const flow = openFlow({ config, log, operations, uploads, appRuns, onRestored: () => access.finishSetup() })
+  const tickets = openTickets()
+
+  const handlers: Handlers = {
+    async 'POST /api/claim'({ code, password }, asked) {
+      const session = await access.claim(code, password, asked.address)
+      log.info(`The console was set up from ${asked.address}: its password is set, the setup code is spent.`)
+      return welcome(session, asked)
+    },
+    async 'POST /api/sign-in'({ password }, asked) {
+      return welcome(await access.signIn(password, asked.address), asked)
+    },
+    async 'POST /api/sign-out'(_, { session, request, response }) {
+      if (session) await access.signOut(session)
+      setCookie(request, response, '', 0)
+      return {}
+    },
+    async 'GET /api/overview'() {
+      return await overview()
+    },
+    async 'GET /api/backups'() {
+      const backups = (await listBackups(config.backupsDir)).reverse()
+      const { pinned } = await readState(config.stateDir)
+      return {
+        backups: backups.map((manifest) => {
+          const rows = rowsOf(manifest)
+          return {
+            stem: manifest.stem,
+            createdAt: manifest.createdAt,
+            why: whyMade(manifest),
+            sizeBytes: manifest.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+            ...(rows === undefined ? {} : { rows }),
+            hasExport: exportOf(manifest) !== undefined,
+            isPinned: manifest.pinned === true || manifest.stem === pinned,
+          }
+        }),
+      }
+    },
+    async 'POST /api/finish-setup'() {
+      await access.finishSetup()
+      return {}
+    },
+    async 'POST /api/operations'(request) {
+      return await flow.start(request)
+    },
+    async 'GET /api/operations/:id'({ id }) {
+      return operations.find(id)
+    },
+    async 'DELETE /api/uploads/:id'({ id }) {
+      await uploads.remove(id)
+      return {}
+    },
+    async 'POST /api/tickets'({ backup }) {
+      const manifest = await readManifest(config.backupsDir, backup)
+      const file = exportOf(manifest) ?? manifest.files[0]!
+      await verifyFile(config.backupsDir, file)
+      return { path: `/api/downloads/${tickets.issue(join(config.backupsDir, file.name), file.name)}` }
+    },
+  }
+
+  return {
+    async answer(request, response) {
+      const address = request.socket.remoteAddress ?? 'an unknown address'
+      const path = (request.url ?? '').split('?')[0]!
+      try {
+        requireOwnOrigin(request, config.consoleHosts)
+        const ticket = /^\/api\/downloads\/([\w-]+)$/.exec(path)?.[1]
+        if (ticket !== undefined && request.method === 'GET') return await download(ticket, response)
+        const session = access.find(cookieOf(request, access.cookieName), tokenOf(request))
+        const asked = { request, response, address, session }
+        const found = findCall(request.method ?? '', path)
+        if (!session && !(found && open.includes(found.name)))
+          throw new BootkeeperError('SIGN_IN_NEEDED', 'This needs a session, and there is none, or it is over.')
+        if (request.method === 'POST' && path === '/api/uploads')
+          return sendJson(response, 201, await uploads.receive(request))
+        const watched = /^\/api\/operations\/([\w-]+)\/events$/.exec(path)?.[1]
+        if (watched !== undefined && request.method === 'GET') return stream(watched, response)
+        if (!found) throw new BootkeeperError('REQUEST_REFUSED', 'There is no such call.', { next: 'Reload the page.' })
+        sendJson(response, 200, await run(found.name, found.parameters, asked))
+      } catch (thrown) {
+        refuse(thrown, request, response, `${request.method} ${path} from ${address}`)
+      }
+    },
+    close: () => operations.close(),
+  }
+
+  async function run<Name extends Call>(name: Name, parameters: object, asked: Asked): Promise<Outputs[Name]> {
+    const body =
+      asked.request.method === 'GET' || asked.request.method === 'DELETE' ? {} : await readJson(asked.request)
+    const { success, data, error } = inputs[name].safeParse(
+      body === null || typeof body !== 'object' ? body : { ...body, ...parameters },
+    )
+    if (!success) {
+      const [issue] = error.issues
+      throw new BootkeeperError(
+        'REQUEST_REFUSED',
+        `${issue?.path.join('.') || 'This'} is not as it should be: ${issue?.message}.`,
+        {
+          next: 'Correct it, or reload the page.',
+        },
+      )
+    }
+    return await handlers[name](data as Input<Name>, asked)
+  }
+
+  function welcome({ cookie, token }: NewSession, { request, response }: Asked) {
+    setCookie(request, response, cookie, 24 * 3_600)
+    return { token }
+  }
+
+  function setCookie(request: IncomingMessage, response: ServerResponse, value: string, maxAgeSeconds: number): void {
+    const secure = isSecure(request) ? '; Secure' : ''
+    response.setHeader(
+      'set-cookie',
+      `${access.cookieName}=${value}; Path=/api; Max-Age=${maxAgeSeconds}; HttpOnly; SameSite=Strict${secure}`,
+    )
+  }
+
+  async function overview(): Promise<Overview> {
+    const [{ boots }, backups] = await Promise.all([readState(config.stateDir), listBackups(config.backupsDir)])
+    const newest = backups.at(-1)
+    const running = operations.running(['plan', 'restore', 'undo', 'backup'])
+    const engine = await openEngine(config.databaseUrl, { busyMs: config.busyWaitMs })
+    const { kind, description } = engine
+    await engine.close()
+    return {
+      app,
+      bootkeeper,
+      database: { engine: kind, description },
+      isSetUp: access.isSetUp,
+      appRuns,
+      uploadLimitBytes: config.uploadLimitBytes,
+      boots: boots
+        .slice(-5)
+        .reverse()
+        .map(({ at, outcome, code, steps }) => ({ at, outcome, steps, ...(code ? { code } : {}) })),
+      ...(running ? { running: { id: running.id, kind: running.kind } } : {}),
+      ...(newest ? { newestBackup: { stem: newest.stem, createdAt: newest.createdAt } } : {}),
+    }
+  }
+
+  /** Server-sent events: the whole operation each time, a few times a second at most. */
+  function stream(id: string, response: ServerResponse): void {
+    let due: NodeJS.Timeout | undefined
+    let latest: unknown
+    const send = () => {
+      due = undefined
+      response.write(`data: ${JSON.stringify(latest)}\n\n`)
+    }
+    operations.find(id)
+    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' })
+    const beat = setInterval(() => response.write(': still here\n\n'), 15_000)
+    const stop = operations.watch(id, (operation) => {
+      latest = operation
+      if (operation.state === 'running') due ??= setTimeout(send, 150)
+      else {
+        clearTimeout(due)
+        send()
+        response.end()
+      }
+    })
+    response.once('close', () => {
+      clearTimeout(due)
+      clearInterval(beat)
+      stop()
+    })
+  }
+
+  async function download(ticket: string, response: ServerResponse): Promise<void> {
+    const { path, name } = tickets.take(ticket)
+    response.writeHead(200, {
+      'content-type': 'application/octet-stream',
+      'content-disposition': `attachment; filename="${name}"`,
+    })
+    createReadStream(path)
+      .on('error', () => response.destroy())
+      .pipe(response)
+  }
+
+  function refuse(thrown: unknown, request: IncomingMessage, response: ServerResponse, what: string): void {
+    const error = asBootkeeperError(thrown)
+    const { running } = thrown as { running?: string }
+    const status = statusOf(error.code)
+    log.warn({ code: error.code, status }, `${what}: ${error.message}`)
+    if (error.code === 'INTERNAL')
+      log.error({ detail: (error.cause as Error)?.stack ?? error.stack }, 'Where it happened:')
+    if (response.headersSent) return void response.destroy()
+    // What is still on its way is not read to its end, only long enough for the answer to arrive.
+    if (!request.complete) {
+      response.setHeader('connection', 'close')
+      setTimeout(() => request.destroy(), 5_000).unref()
+    }
+    sendJson(response, status, { error: { ...failureOf(error), ...(running ? { running } : {}) } })
+  }
+}
+
+function findCall(method: string, path: string): { name: Call; parameters: object } | undefined {
+  for (const name of Object.keys(inputs) as Call[]) {
+    const [wanted, template = ''] = name.split(' ')
+    if (wanted !== method) continue
+    const pattern = new RegExp(`^${template.replace(/:(\w+)/g, '(?<$1>[\\w.-]+)')}$`)
+    const match = pattern.exec(path)
+    if (match) return { name, parameters: { ...match.groups } }
+  }
+  return undefined
+}
+
+function tokenOf({ headers }: IncomingMessage): string | undefined {
+  const token = headers['x-bootkeeper-token']
+  return typeof token === 'string' ? token : undefined
+}
+
+const statuses: Partial<Record<ErrorCode, number>> = {
+  SIGN_IN_NEEDED: 401,
+  SIGN_IN_REFUSED: 403,
+  TOO_MANY_TRIES: 429,
+  REQUEST_REFUSED: 403,
+  UPLOAD_TOO_LARGE: 413,
+  UPLOAD_CUT_OFF: 400,
+  PLAN_CHANGED: 409,
+  LOCK_HELD: 409,
+  DATABASE_BUSY: 409,
+  BACKUP_NOT_FOUND: 404,
+  DISK_FULL: 507,
+  INTERNAL: 500,
+}
+
+function statusOf(code: ErrorCode): number {
+  return statuses[code] ?? 422
+}
+
+function sendJson(response: ServerResponse, status: number, value: unknown): void {
+  const body = `${JSON.stringify(value)}\n`
+  response.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(body),
+  })
+  response.end(body)
+}

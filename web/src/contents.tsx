@@ -1,0 +1,239 @@
+// What is in a file, and how it should go in.
+
+import { useState } from 'preact/hooks'
+import type { Failure, OperationOf } from '../../src/console/contract.ts'
+import { failureOf } from './api.ts'
+import { begin } from './begin.ts'
+import { counted, formatCount, formatTime } from './format.ts'
+import { FailureBox, Field, Journey, Page, WideTable } from './parts.tsx'
+
+type File = NonNullable<OperationOf<'inspect'>['result']>['file']
+
+export function ContentsView({ operation }: { operation: OperationOf<'inspect'> }) {
+  const { file } = operation.result!
+  const needsUser = file.users?.some(({ name }) => name === null) ?? false
+  const [mode, setMode] = useState<'replace' | 'merge'>(needsUser ? 'merge' : 'replace')
+  const [keepExisting, setKeepExisting] = useState(false)
+  const [userName, setUserName] = useState('')
+  const [problem, setProblem] = useState<string>()
+  const [failure, setFailure] = useState<Failure>()
+  const [isBusy, setBusy] = useState(false)
+
+  async function submit(event: Event) {
+    event.preventDefault()
+    const name = userName.trim()
+    setProblem(needsUser && !name ? 'Say whose data this is: the file does not.' : undefined)
+    if (needsUser && !name) return
+    setBusy(true)
+    setFailure(undefined)
+    try {
+      const { source } = operation.request
+      await begin({ kind: 'plan', source, mode, keepExisting, ...(needsUser ? { userName: name } : {}) })
+    } catch (error) {
+      setFailure(failureOf(error))
+      setBusy(false)
+    }
+  }
+
+  return (
+    <Page title="This is in the file" lead={<span class="file-name">{operation.subject}</span>}>
+      <Journey at={1} />
+      <Facts file={file} />
+      {file.users ? <Users users={file.users} /> : <Counts counts={file.counts} />}
+      <Warnings file={file} />
+      <form onSubmit={submit} noValidate>
+        {needsUser && (
+          <Field
+            label="Whose data is this?"
+            problem={problem}
+            hint="The file does not say. A name that is not there yet becomes a new user."
+          >
+            {(attributes) => (
+              <input
+                {...attributes}
+                autocomplete="off"
+                spellcheck={false}
+                value={userName}
+                onInput={(event) => setUserName(event.currentTarget.value)}
+              />
+            )}
+          </Field>
+        )}
+        <fieldset>
+          <legend>How should it go in?</legend>
+          <label class="choice">
+            <input type="radio" name="mode" checked={mode === 'replace'} onChange={() => setMode('replace')} />
+            <span>
+              <strong>Replace</strong>
+              <span class="fine block">The data becomes what the file says. What only this app has goes away.</span>
+            </span>
+          </label>
+          <label class="choice">
+            <input type="radio" name="mode" checked={mode === 'merge'} onChange={() => setMode('merge')} />
+            <span>
+              <strong>Merge</strong>
+              <span class="fine block">The file is added to what is there. Nothing goes away.</span>
+            </span>
+          </label>
+          {mode === 'merge' && (
+            <label class="choice inner">
+              <input
+                type="checkbox"
+                checked={keepExisting}
+                onChange={(event) => setKeepExisting(event.currentTarget.checked)}
+              />
+              <span>
+                Leave what is there as it is
+                <span class="fine block">Otherwise, where both have the same entry, the file wins.</span>
+              </span>
+            </label>
+          )}
+        </fieldset>
+        {failure && <Busy failure={failure} />}
+        <div class="actions">
+          <button type="submit" class="main" aria-disabled={isBusy}>
+            {isBusy ? 'One moment …' : 'See what would change'}
+          </button>
+          <a class="button" href="#/restore">
+            Choose another file
+          </a>
+        </div>
+        <p class="fine">Nothing is changed by looking.</p>
+      </form>
+    </Page>
+  )
+}
+
+/** Where something else runs, the way to it. */
+export function Busy({ failure }: { failure: Failure }) {
+  return (
+    <FailureBox failure={failure}>
+      {failure.running && (
+        <a class="button" href={`#/restore/${failure.running}`}>
+          Look on
+        </a>
+      )}
+    </FailureBox>
+  )
+}
+
+function Facts({ file }: { file: File }) {
+  const { title, certainty, version, createdAt, app, engine } = file
+  return (
+    <dl class="facts">
+      <div>
+        <dt>{certainty === 'certain' ? 'Format' : 'Format, probably'}</dt>
+        <dd>
+          {title}
+          {version && <span class="fine"> version {version}</span>}
+        </dd>
+      </div>
+      {createdAt && (
+        <div>
+          <dt>Made</dt>
+          <dd>{formatTime(createdAt)}</dd>
+        </div>
+      )}
+      {app && (
+        <div>
+          <dt>By</dt>
+          <dd>{app}</dd>
+        </div>
+      )}
+      {engine && (
+        <div>
+          <dt>Out of</dt>
+          <dd>{engine === 'sqlite' ? 'SQLite' : 'PostgreSQL'}</dd>
+        </div>
+      )}
+    </dl>
+  )
+}
+
+function Users({ users }: { users: NonNullable<File['users']> }) {
+  const lists = [...new Set(users.flatMap(({ entries }) => Object.keys(entries)))]
+  return (
+    <WideTable caption={`${counted(users.length, 'user')}, with the entries of each list`}>
+      <thead>
+        <tr>
+          <th scope="col">User</th>
+          {lists.map((list) => (
+            <th key={list} scope="col" class="number">
+              {list.replace(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {users.map(({ name, entries }) => (
+          <tr key={name}>
+            <th scope="row">{name ?? 'the file does not say'}</th>
+            {lists.map((list) => (
+              <td key={list} class="number">
+                {formatCount(entries[list] ?? 0)}
+              </td>
+            ))}
+          </tr>
+        ))}
+      </tbody>
+    </WideTable>
+  )
+}
+
+function Counts({ counts }: { counts: Record<string, number> }) {
+  const rows = Object.entries(counts)
+  const total = rows.reduce((sum, [, count]) => sum + count, 0)
+  if (total === 0) return <p class="note">The file is sound, but there is not a single row in it.</p>
+  return (
+    <WideTable caption={counted(total, 'row')}>
+      <thead>
+        <tr>
+          <th scope="col">What</th>
+          <th scope="col" class="number">
+            Rows
+          </th>
+        </tr>
+      </thead>
+      <tbody>
+        {rows.map(([name, count]) => (
+          <tr key={name}>
+            <th scope="row">{name}</th>
+            <td class="number">{formatCount(count)}</td>
+          </tr>
+        ))}
+      </tbody>
+    </WideTable>
+  )
+}
+
+function Warnings({ file: { notes, leftBehind } }: { file: File }) {
+  if (notes.length === 0 && leftBehind.length === 0) return null
+  return (
+    <section class="note" aria-labelledby="good-to-know">
+      <h2 id="good-to-know">Good to know</h2>
+      {notes.length > 0 && (
+        <ul>
+          {notes.map((note) => (
+            <li key={note}>{note}</li>
+          ))}
+        </ul>
+      )}
+      {leftBehind.length > 0 && (
+        <details open={leftBehind.length <= 3}>
+          <summary>
+            {counted(leftBehind.length, 'kind of entry has', 'kinds of entries have')} no place in this app, and{' '}
+            {leftBehind.length === 1 ? 'stays' : 'stay'} behind
+          </summary>
+          <ul>
+            {leftBehind.map(({ what, count }) => (
+              <li key={what}>
+                {count === 1 ? '' : `${formatCount(count)} × `}
+                {what}
+              </li>
+            ))}
+          </ul>
+        </details>
+      )}
+    </section>
+  )
+}
