@@ -26,7 +26,7 @@ export default async function keygen(words: string[]): Promise<number> {
   const handle = await open(path, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
     const why = { EEXIST: 'is there already', ENOENT: 'cannot be made: there is no such directory' }[error.code ?? '']
     if (why === undefined) throw error
-    throw new BootkeeperError('USAGE', `${path} ${why}.`, { next: 'Name a new file.' })
+    throw new BootkeeperError('USAGE', `${path} ${why}.`)
   })
   try {
     await handle.writeFile(`# created: ${new Date().toISOString()}\n# public key: ${recipient}\n${identity}\n`)

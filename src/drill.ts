@@ -4,6 +4,7 @@
 
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
 import { openEngine } from './engines/open.ts'
@@ -49,7 +50,7 @@ export async function drillBackup(tools: ImportTools, stem: string): Promise<Dri
   const manifest = await readManifest(config.backupsDir, stem)
   if (manifest.scope !== 'everything')
     throw new BootkeeperError('USAGE', `${stem} holds a part of the data: a drill takes a backup of everything.`, {
-      next: 'Verify it without --drill: its rows are read and counted.',
+      next: `Run ${command('verify', stem)}: its rows are read and counted.`,
     })
   await requireSpace(config, manifest)
   const result: DrillResult = { id: stem, ok: true, parts: [], notes: [] }
