@@ -78,7 +78,8 @@ async function restoreCopy(
   result: DrillResult,
 ): Promise<void> {
   const plan = await planRestore(config, scratch.engine, manifest.stem)
-  const { notes } = await applyRestore(scratch.config, scratch.engine, plan, origin)
+  // What was decrypted for it must not stay.
+  const { notes } = await applyRestore(scratch.config, scratch.engine, plan, origin).finally(plan.discard)
   const { facts, problems } = await scratch.engine.examine(true)
   if (problems.length > 0) throw new BootkeeperError('BACKUP_DAMAGED', `Restored, the copy is damaged: ${problems[0]}.`)
   const { counts } = copyOf(manifest)!

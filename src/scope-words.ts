@@ -34,7 +34,7 @@ export function scopeOfWords(dataModel: DataModel, words: string): PartialScope 
   const [only, ...others] = holders
   if (!only)
     throw usage(
-      `No model, table or field is called "${name}". There are ${listOf(dataModel)}.${nearest(dataModel, name)}`,
+      `No model, table or field is called "${name}".${nearest(dataModel, name)} There are ${listOf(dataModel)}.`,
     )
   if (others.length > 0)
     throw usage(

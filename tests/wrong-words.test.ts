@@ -187,7 +187,7 @@ test('a --json behind the script is for the script: the errors of guard are for 
   const app = makeApp()
   for (const words of [
     ['none.ts', '--json'],
-    ['--reason', '--json', 'none.ts'],
+    ['--reason', 'a --json', 'none.ts'],
     ['--reason=x', 'none.ts', '--json'],
   ]) {
     const { exitCode, stdout, stderr } = await ops(app, 'guard', ...words)

@@ -6,9 +6,11 @@ import { join } from 'node:path'
 import { command } from '../command-hint.ts'
 import type { Config } from '../config.ts'
 import { proveDecryption } from '../encryption.ts'
-import { findLatest, latestRows } from '../export-latest.ts'
+import { asBootkeeperError } from '../errors.ts'
+import { findLatest } from '../export-latest.ts'
+import { readFooterCounts } from '../formats/bootkeeper.ts'
 import { formatBytes, formatCount } from '../log.ts'
-import { isVerified, listBackups, listStems, type Manifest, rowsOf } from '../manifest.ts'
+import { isVerified, listBackups, listStems, type Manifest, rowsOf, totalOf } from '../manifest.ts'
 import { planPrune } from '../prune.ts'
 import { ageOf, type Check, counted, dayMs, type Finding, fail, ok, type Patient, warn } from './check.ts'
 
@@ -105,11 +107,21 @@ export const latest: Check = {
       return isFirst ? ok('none yet') : warn('there is no backup_latest.json', `Run ${command('export')}.`)
     }
     const found = await stat(path)
-    const rows = await latestRows(config)
-    if (rows === undefined)
+    const age = `${ageOf(found.mtime.toISOString())} old`
+    const counts = found.size === 0 ? {} : await readFooterCounts(path, config.keys).catch(asUnknown)
+    if (counts === 'no key') return ok(`${path}, ${age}, encrypted; the key to it is not here`)
+    if (counts === undefined)
       return fail('EXPORT_DAMAGED', `${path} does not end as an export does`, `Run ${command('export')}.`)
-    return ok(`${path}, ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}, ${ageOf(found.mtime.toISOString())} old`)
+    const rows = totalOf(counts)
+    return ok(`${path}, ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}, ${age}`)
   },
+}
+
+function asUnknown(error: unknown): 'no key' | undefined {
+  const { code } = asBootkeeperError(error)
+  if (code === 'KEY_NEEDED') return 'no key'
+  if (code === 'EXPORT_DAMAGED') return undefined
+  throw error
 }
 
 export const verified: Check = {
