@@ -2,9 +2,9 @@
 // Guarantees: an unknown name is one clear sentence and exit 64; a command's code is loaded only when it is called.
 
 import { bootkeeperVersion } from '../src/app-identity.ts'
-import { endQuietlyWithoutReader, runCommand } from './run-command.ts'
+import { type CommandModule, endQuietlyWithoutReader, runCommand } from './run-command.ts'
 
-const commands: Record<string, { summary: string; load: () => Promise<{ default: Command }> }> = {
+const commands: Record<string, { summary: string; load: () => Promise<CommandModule> }> = {
   backup: { summary: 'take a backup now', load: () => import('./backup.ts') },
   list: { summary: 'show the backups', load: () => import('./list.ts') },
   log: { summary: 'show what was done here', load: () => import('./log.ts') },
@@ -27,8 +27,6 @@ const commands: Record<string, { summary: string; load: () => Promise<{ default:
   health: { summary: 'exit 0 when the app is up (for HEALTHCHECK)', load: () => import('./health.ts') },
 }
 
-export type Command = (words: string[]) => Promise<number>
-
 const [name, ...words] = process.argv.slice(2)
 if (name === undefined || name === '--') await import('../start.ts')
 else if (name === '--version' || name === '-V') {
@@ -46,6 +44,5 @@ else if (name === '--version' || name === '-V') {
 ${rows.join('\n')}
 `)
 } else {
-  const found = commands[name]
-  await runCommand(name, words, found && (async () => (await found.load()).default))
+  await runCommand(name, words, commands[name]?.load)
 }

@@ -129,6 +129,11 @@ async function recorded<End extends { exitCode: number; rows: Record<string, Row
 
 const nothingDone = { backup: null, rows: {}, exitCode: null, signal: null, restore: null, restored: null }
 
+/** A --json behind the script is the script's. */
+export function ownWords(words: string[]): string[] {
+  return split(words).own
+}
+
 /** The guard's own options come first; the first word that is none is the script, and all after it is for it. */
 function split(words: string[]): { own: string[]; script: string | undefined; rest: string[] } {
   let at = 0

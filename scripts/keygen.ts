@@ -24,9 +24,10 @@ export default async function keygen(words: string[]): Promise<number> {
   const path = resolve(parsed.positionals[0]!)
   const { identity, recipient } = await newIdentity()
   const handle = await open(path, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
-    const why = { EEXIST: 'is there already', ENOENT: 'cannot be made: there is no such directory' }[error.code ?? '']
+    const nowhere = 'cannot be made: there is no such directory'
+    const why = { EEXIST: 'is there already', ENOENT: nowhere, ENOTDIR: nowhere }[error.code ?? '']
     if (why === undefined) throw error
-    throw new BootkeeperError('USAGE', `${path} ${why}.`, { next: 'Name a new file.' })
+    throw new BootkeeperError('USAGE', `${path} ${why}.`)
   })
   try {
     await handle.writeFile(`# created: ${new Date().toISOString()}\n# public key: ${recipient}\n${identity}\n`)

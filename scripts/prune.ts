@@ -85,6 +85,9 @@ export default async function pruneBackups(words: string[]): Promise<number> {
 
 function policyAsked(values: Partial<Record<string, string | boolean>>): Policy | undefined {
   const rules = policyRules.flatMap((rule) => (values[rule] === undefined ? [] : [`${rule}=${values[rule]}`]))
+  // They would be rules of their own.
+  const several = rules.find((rule) => rule.includes(','))
+  if (several) throw new BootkeeperError('USAGE', `An option takes one rule, not "${several}".`)
   if (rules.length === 0) return undefined
   try {
     return parsePolicy(rules.join(','))

@@ -27,7 +27,8 @@ export async function restoreTables<Names extends Record<string, (row: any) => s
 }: TableRestore<Names>): Promise<void> {
   const program = resolve(process.argv[1] ?? '')
   const words = process.argv.slice(2)
-  await runCommand('restore-tables', words, async () => async () => {
+  const help = `npx tsx ${relative(process.cwd(), program)} --help`
+  const run = async () => {
     process.chdir(resolve(dirname(program), project))
     const shown = relative(process.cwd(), program)
     const parsed = readWords(words, helpOf(shown), { restore: { type: 'boolean' }, json: { type: 'boolean' } })
@@ -44,7 +45,8 @@ export async function restoreTables<Names extends Record<string, (row: any) => s
       keys: {},
       again: `npx tsx ${shown} --restore`,
     })
-  })
+  }
+  await runCommand('restore-tables', words, async () => ({ default: run, help }))
 }
 
 function helpOf(program: string): string {

@@ -6,23 +6,37 @@ import { parseArgs } from 'node:util'
 import { asTyped, command } from '../src/command-hint.ts'
 import { asBootkeeperError, BootkeeperError, errorTable } from '../src/errors.ts'
 
+export interface CommandModule {
+  /** Returns the exit code. */
+  default: (words: string[]) => Promise<number>
+  /** Of a command that passes words on: those that are for itself. Without it, all of them are. */
+  ownWords?: (words: string[]) => string[]
+  /** How to ask for its help, where it is none of `bootkeeper`'s. */
+  help?: string
+}
+
 export async function runCommand(
   name: string,
   words: string[],
-  load: (() => Promise<(words: string[]) => Promise<number>>) | undefined,
+  load: (() => Promise<CommandModule>) | undefined,
 ): Promise<void> {
   endQuietlyWithoutReader()
+  let own = words
+  let help = command(name, '--help')
   try {
     if (!load)
       throw new BootkeeperError('USAGE', `There is no command "${name}".`, {
         next: 'npx bootkeeper --help lists them.',
       })
-    process.exitCode = (await (await load())(words)) || Number(process.exitCode ?? 0)
+    const module = await load()
+    own = module.ownWords?.(words) ?? words
+    help = module.help ?? help
+    process.exitCode = (await module.default(words)) || Number(process.exitCode ?? 0)
   } catch (thrown) {
     const error = asBootkeeperError(thrown)
     const { code, message, safe, exitCode } = error
-    const next = error.next === errorTable.USAGE.next ? `Run ${command(name, '--help')}.` : asTyped(error.next)
-    if (words.includes('--json')) process.stdout.write(`${JSON.stringify({ error: { code, message, safe, next } })}\n`)
+    const next = error.next === errorTable.USAGE.next ? `Run ${help}.` : asTyped(error.next)
+    if (own.includes('--json')) process.stdout.write(`${JSON.stringify({ error: { code, message, safe, next } })}\n`)
     else process.stderr.write(`✖ ${code}  ${message}\n    data: ${safe}\n    next: ${next}\n`)
     if (code === 'INTERNAL') process.stderr.write(`${error.cause instanceof Error ? error.cause.stack : error.stack}\n`)
     process.exitCode = exitCode

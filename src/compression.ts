@@ -95,12 +95,17 @@ export function endingOf(compression: Compression): string {
 
 /** Throws TOOL_MISSING where this compression needs a program that is not there. */
 export async function requireCompressor(compression: Compression): Promise<void> {
-  if (compression === 'none' || inNode(compression, 'compress')) return
+  if (!needsProgram(compression)) return
   // Of nothing: it ends at once.
   const program = spawn(compression, ['-c'], { stdio: 'ignore' })
   await once(program, 'exit').catch(() => {
     throw toolMissing(compression, 'write', 'or take another compression: gzip needs no program')
   })
+}
+
+/** Whether this Node cannot do it by itself. */
+export function needsProgram(compression: Compression): compression is Compressed {
+  return compression !== 'none' && inNode(compression, 'compress') === undefined
 }
 
 /** Throws IO where the compressor does not get through. */

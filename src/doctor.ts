@@ -1,10 +1,10 @@
 // The doctor: looks at everything that a backup and a boot depend on, and says what is not well and what to run.
 // Guarantees: nothing is changed, not even a directory is made; every check runs, also where others fail or throw.
 
-import { backups, drilled, encryption, latest, verified } from './checks/backups.ts'
+import { backups, drilled, encryption, latest, retention, verified } from './checks/backups.ts'
 import { type Check, type Finding, fail, ok, type Patient } from './checks/check.ts'
 import { boots, client, database, schema } from './checks/database.ts'
-import { directory, leftovers, lock, space, versions } from './checks/ground.ts'
+import { directory, leftovers, lock, space, tools, versions } from './checks/ground.ts'
 import { type Config, describeSettings, readConfig, type ShownSetting } from './config.ts'
 import type { Engine } from './engines/engine.ts'
 import { openEngine } from './engines/open.ts'
@@ -17,11 +17,13 @@ const checks: Check[] = [
   space,
   lock,
   leftovers,
+  tools,
   database,
   schema,
   client,
   boots,
   backups,
+  retention,
   latest,
   verified,
   drilled,

@@ -4,6 +4,7 @@
 
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
 import { openEngine } from './engines/open.ts'
@@ -49,7 +50,7 @@ export async function drillBackup(tools: ImportTools, stem: string): Promise<Dri
   const manifest = await readManifest(config.backupsDir, stem)
   if (manifest.scope !== 'everything')
     throw new BootkeeperError('USAGE', `${stem} holds a part of the data: a drill takes a backup of everything.`, {
-      next: 'Verify it without --drill: its rows are read and counted.',
+      next: `Run ${command('verify', stem)}: its rows are read and counted.`,
     })
   await requireSpace(config, manifest)
   const result: DrillResult = { id: stem, ok: true, parts: [], notes: [] }
@@ -77,7 +78,8 @@ async function restoreCopy(
   result: DrillResult,
 ): Promise<void> {
   const plan = await planRestore(config, scratch.engine, manifest.stem)
-  const { notes } = await applyRestore(scratch.config, scratch.engine, plan, origin)
+  // What was decrypted for it must not stay.
+  const { notes } = await applyRestore(scratch.config, scratch.engine, plan, origin).finally(plan.discard)
   const { facts, problems } = await scratch.engine.examine(true)
   if (problems.length > 0) throw new BootkeeperError('BACKUP_DAMAGED', `Restored, the copy is damaged: ${problems[0]}.`)
   const { counts } = copyOf(manifest)!

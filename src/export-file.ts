@@ -61,8 +61,7 @@ export async function exportToFile(
 
 /** Throws USAGE for a name whose content is somebody else's: only an export gives way to an export. */
 async function requireFreePath(config: Config, engine: Engine, path: string): Promise<void> {
-  const refuse = (why: string) =>
-    new BootkeeperError('USAGE', `${path} ${why}.`, { next: 'Name another file, for example export.json.gz.' })
+  const refuse = (why: string) => new BootkeeperError('USAGE', `${path} ${why}.`)
   const directory = await stat(dirname(path)).catch(() => undefined)
   if (!directory?.isDirectory()) throw refuse('cannot be written: there is no such directory')
   const isLatest = dirname(path) === config.dataDir && isLatestName(basename(path))

@@ -59,7 +59,7 @@ const comparableRows = 100_000
 /** Throws USAGE for what is no script, SCRIPT_INVALID for one that cannot be parsed. */
 export async function readScript({ config, schema, origin }: GuardTools, script: string): Promise<ScriptAnalysis> {
   if (!existsSync(script) || !statSync(script).isFile())
-    throw new BootkeeperError('USAGE', `There is no script ${script}.`, { next: 'Check the path, and run it again.' })
+    throw new BootkeeperError('USAGE', `There is no script ${script}.`)
   if (runners[extname(script)] === undefined)
     throw new BootkeeperError(
       'USAGE',

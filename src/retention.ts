@@ -53,11 +53,14 @@ export interface RetentionFacts {
   timeZone: string
 }
 
+export const retentionRules = [
+  ...(['other-database', 'unknown-trigger', 'unknown-file', 'pinned', 'in-use', 'left-behind', 'future'] as const),
+  ...(['no-policy', 'no-proof', ...countRules, 'max-age', 'max-size'] as const),
+  ...(['unproven', 'failed-start', 'last-verified', 'holds-rows', 'not-covered', 'beyond'] as const),
+] as const
+
 /** The one that decided. */
-export type RetentionRule =
-  | ('other-database' | 'unknown-trigger' | 'unknown-file' | 'pinned' | 'in-use' | 'left-behind' | 'future')
-  | ('no-policy' | 'no-proof' | (typeof countRules)[number] | 'max-age' | 'max-size')
-  | ('unproven' | 'failed-start' | 'last-verified' | 'holds-rows' | 'not-covered' | 'beyond')
+export type RetentionRule = (typeof retentionRules)[number]
 
 export interface Verdict {
   stem: string

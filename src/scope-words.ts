@@ -34,12 +34,11 @@ export function scopeOfWords(dataModel: DataModel, words: string): PartialScope 
   const [only, ...others] = holders
   if (!only)
     throw usage(
-      `No model, table or field is called "${name}". There are ${listOf(dataModel)}.${nearest(dataModel, name)}`,
+      `No model, table or field is called "${name}".${nearest(dataModel, name)} There are ${listOf(dataModel)}.`,
     )
   if (others.length > 0)
     throw usage(
-      `${holders.map((each) => each.model.name).join(', ')} have a field "${only.field.name}": say which one is meant.`,
-      `Name the model: --tables ${only.model.name} --where '${JSON.stringify({ [only.field.name]: plainValue(only.model, only.field, value) })}'`,
+      `${holders.map((each) => each.model.name).join(', ')} have a field "${only.field.name}": name the model, such as --tables ${only.model.name} --where '${JSON.stringify({ [only.field.name]: plainValue(only.model, only.field, value) })}'.`,
     )
   const filter = { [only.field.name]: plainValue(only.model, only.field, value) }
   return { models: [only.model.name], where: filter, whole: true }
@@ -67,8 +66,7 @@ function rowOf({ models }: DataModel, model: Model, text: string): Where {
   if (key) return key
   if (!idField)
     throw usage(
-      `The rows of ${model.name} are told apart by ${namesOf(model).join(' and ')} together.`,
-      `Name them: --tables ${model.name} --where '${JSON.stringify(Object.fromEntries(namesOf(model).map((name) => [name, '…'])))}'`,
+      `The rows of ${model.name} are told apart by ${namesOf(model).join(' and ')} together: --tables ${model.name} --where '${JSON.stringify(Object.fromEntries(namesOf(model).map((name) => [name, '…'])))}'.`,
     )
   return { [idField.name]: plainValue(model, idField, byId ? text.slice(1) : text) }
 }
@@ -149,6 +147,6 @@ function sameName(a: string, b: string): boolean {
   return a.toLowerCase() === b.toLowerCase()
 }
 
-function usage(message: string, next = 'Correct the words and run the same again.'): BootkeeperError {
-  return new BootkeeperError('USAGE', message, { next })
+function usage(message: string): BootkeeperError {
+  return new BootkeeperError('USAGE', message)
 }

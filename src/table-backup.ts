@@ -74,9 +74,7 @@ export async function takePartialBackup(
   try {
     const plan = await measure(config, engine, model, origin, scope, signal)
     if (scope.whole && totalOf(plan.rows) === 0)
-      throw new BootkeeperError('USAGE', `No row of ${scope.models[0]} fits ${JSON.stringify(scope.where)}.`, {
-        next: 'Check the value, and run the same again.',
-      })
+      throw new BootkeeperError('USAGE', `No row of ${scope.models[0]} fits ${JSON.stringify(scope.where)}.`)
     watch.onPlan?.(plan)
     await requireRoom(config.backupsDir, plan.sizeBytes)
 

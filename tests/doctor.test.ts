@@ -17,7 +17,7 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import type { Manifest } from '../src/manifest.ts'
 import { readManifest, updateManifest } from '../src/manifest.ts'
-import { baseModels, boot, killHard, makeApp, ops, poll, startBoot, type TestApp } from './harness.ts'
+import { baseModels, boot, killHard, makeApp, makeFolder, ops, poll, root, startBoot, type TestApp } from './harness.ts'
 import { describePostgres, startPostgres } from './postgres.ts'
 
 interface Finding {
@@ -78,8 +78,8 @@ function daysAgo(days: number): string {
 }
 
 const everyCheck = [
-  ...['settings', 'versions', 'directory', 'disk space', 'lock', 'leftovers', 'database', 'schema', 'client', 'boots'],
-  ...['backups', 'latest export', 'last verify', 'last drill'],
+  ...['settings', 'versions', 'directory', 'disk space', 'lock', 'leftovers', 'tools', 'database', 'schema', 'client'],
+  ...['boots', 'backups', 'retention', 'latest export', 'last verify', 'last drill', 'encryption'],
 ]
 
 test('a well app: every line is well, in every journal mode and beside a running app, and nothing is changed', async () => {
@@ -105,6 +105,9 @@ test('a well app: every line is well, in every journal mode and beside a running
   // Ready, and the state that says so is on disk.
   await poll(() => app.state().attempts === 0, 'the app to be ready')
   await poll(() => !readdirSync(join(app.dir, 'data', '.bootkeeper')).some((name) => name.startsWith('.')), 'its state')
+  // It removes older backups then, and takes the lock of commands for it.
+  const holder = join(app.dir, 'data', '.bootkeeper', 'ops.json')
+  await poll(() => JSON.parse(readFileSync(holder, 'utf8') || '{}').pid === running.child.pid, 'it to have pruned')
   const beside = await examine(app)
   expect([beside.exitCode, beside.of('lock')[0]!.text]).toEqual([
     0,
@@ -253,6 +256,84 @@ test('the backups: old, damaged, missing, never verified or drilled, and what li
     code: 'BACKUP_NOT_FOUND',
     next: 'Run npx bootkeeper backup.',
   })
+}, 240_000)
+
+test('retention: how many backups there are, and what would go; a backup of a part leaves nothing strange about', async () => {
+  const { app } = await wellApp()
+  expect((await ops(app, 'backup', '--tables', 'Post')).exitCode).toBe(0)
+  const number = app.files().filter((name) => /Z\S*\.manifest\.json$/.test(name)).length
+  const well = await examine(app)
+  expect([well.ill, well.of('retention')[0]!.text]).toEqual([
+    [],
+    expect.stringMatching(`^${number} backups, .*; by the policies none of them would go$`),
+  ])
+  app.env.RETENTION = 'last=1'
+  expect((await ops(app, 'backup', '--reason', 'pruned')).exitCode).toBe(0)
+  app.env.RETENTION = 'all'
+  for (let i = 0; i < 2; i += 1) expect((await ops(app, 'backup')).exitCode).toBe(0)
+  app.env.RETENTION = 'last=1'
+  const would = JSON.parse((await ops(app, 'prune', '--json')).stdout) as { backups: { keep: boolean }[] }
+  const going = would.backups.filter(({ keep }) => !keep).length
+  expect(going).toBeGreaterThan(0)
+  const found = await examine(app)
+  expect([found.exitCode, found.of('retention')[0]]).toEqual([
+    0,
+    {
+      check: 'retention',
+      verdict: 'ok',
+      text: expect.stringMatching(`^${would.backups.length} backups, .*; by the policies ${going} would go, `),
+    },
+  ])
+}, 240_000)
+
+test('with recipients alone: nobody has read what is inside, until somebody brings the key', async () => {
+  const app = makeApp()
+  const folder = makeFolder()
+  const { recipient } = JSON.parse((await ops(app, 'keygen', '--json', join(folder, 'key.txt'))).stdout) as {
+    recipient: string
+  }
+  app.env.BACKUP_AGE_RECIPIENTS = recipient
+  expect((await boot(app)).exitCode).toBe(0)
+  const unread = await examine(app)
+  const next = 'Run npx bootkeeper verify --identity FILE with the key to them, here or where the key is.'
+  expect([unread.exitCode, unread.of('backups')[0], unread.of('retention')[0]]).toEqual([
+    0,
+    expect.objectContaining({ verdict: 'warn', text: expect.stringContaining('nobody has read'), next }),
+    expect.objectContaining({ verdict: 'warn', text: expect.stringContaining('none counts as verified'), next }),
+  ])
+  expect((await ops(app, 'verify', '--identity', join(folder, 'key.txt'))).exitCode).toBe(0)
+  expect((await ops(app, 'backup')).exitCode).toBe(0)
+  expect((await ops(app, 'verify', '--drill', '--identity', join(folder, 'key.txt'))).exitCode).toBe(0)
+  expect((await ops(app, 'verify', '--identity', join(folder, 'key.txt'))).exitCode).toBe(0)
+  const read = await examine(app)
+  // What was decrypted is gone again.
+  expect(read.of('leftovers')[0]!.text).toBe('none')
+  expect([read.of('backups')[0]!.verdict, read.of('retention')[0]!.verdict, read.of('encryption')[0]!.verdict]).toEqual(
+    ['ok', 'ok', 'warn'],
+  )
+}, 240_000)
+
+test('tools: a program that the compression needs, and one that only older backups need', async () => {
+  const app = makeApp()
+  app.env.BACKUP_COMPRESSION = 'bzip2'
+  expect((await boot(app)).exitCode).toBe(0)
+  expect((await examine(app)).of('tools')[0]).toMatchObject({ verdict: 'ok', text: 'the program bzip2 is there' })
+  const path = process.env.PATH
+  process.env.PATH = join(root, 'no-such-folder')
+  try {
+    const without = await examine(app)
+    expect([without.exitCode, without.of('tools')[0]]).toEqual([
+      69,
+      expect.objectContaining({ code: 'TOOL_MISSING', next: expect.stringContaining('apt-get install bzip2') }),
+    ])
+    app.env.BACKUP_COMPRESSION = 'gzip'
+    expect((await examine(app)).of('tools')[0]).toMatchObject({
+      verdict: 'warn',
+      text: '1 file of backups cannot be read here without the program bzip2',
+    })
+  } finally {
+    process.env.PATH = path
+  }
 }, 240_000)
 
 test('a check that throws is a line, and the others run', async () => {

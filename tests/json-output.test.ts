@@ -2,14 +2,14 @@
 // Guarantees tested: every command that has --json has a schema, which its output fits with no member too many; the page
 // says the same; a failure is one object on stdout, too.
 
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { z } from 'zod'
 import { output as errorOutput } from '../scripts/outputs/error.ts'
 import { boot, makeApp, ops, root } from './harness.ts'
 
-const commands = [...readFileSync(join(root, 'scripts/bootkeeper.ts'), 'utf8').matchAll(/^ {2}(\w+): \{ summary:/gm)]
+const commands = [...readFileSync(join(root, 'scripts/bootkeeper.ts'), 'utf8').matchAll(/^ {2}(\w+): \{\s*summary:/gm)]
   .map(([, name]) => name!)
   .filter((name) => /^ {2}--json /m.test(readFileSync(join(root, 'scripts', `${name}.ts`), 'utf8')))
 
@@ -41,8 +41,8 @@ test('what each command prints fits its schema', async () => {
   database.exec(`INSERT INTO User(name) VALUES ('ann'), ('john'); INSERT INTO Post(title, authorId) VALUES ('one', 1)`)
   database.close()
   const parse = async (name: string, ...words: string[]) => {
-    const { stdout, stderr, exitCode } = await ops(app, name, ...words, '--json')
-    expect(stderr, words.join(' ')).toBe('')
+    const { stdout, stderr, exitCode } = await ops(app, name, '--json', ...words)
+    if (name !== 'guard') expect(stderr, words.join(' ')).toBe('')
     expect(stdout.trimEnd().split('\n'), `${name} ${words.join(' ')}`).toHaveLength(1)
     const { error } = (await outputOf(name)).safeParse(JSON.parse(stdout))
     expect([name, words, error]).toEqual([name, words, undefined])
@@ -52,9 +52,16 @@ test('what each command prints fits its schema', async () => {
   const { value: exported } = await parse('export')
   const covered = new Set(['backup', 'export'])
   const older = join(root, 'tests/formats/golden')
+  writeFileSync(join(app.dir, 'count.mjs'), scriptOf('SELECT count(*) FROM User'))
+  writeFileSync(join(app.dir, 'delete.mjs'), scriptOf('DELETE FROM Post'))
   const cases: [string, ...string[]][] = [
     ['export', join(app.dir, 'to.json.gz')],
+    ['backup', '--tables', 'User', '--where', '{"name":"ann"}'],
+    ['backup', '--scope', 'User:ann'],
+    ['pin', backup.id],
     ['list'],
+    ['list', '--limit', '1'],
+    ['pin', backup.id, '--off'],
     ['verify'],
     ['verify', join(app.dir, 'to.json.gz')],
     ['verify', '--drill'],
@@ -72,13 +79,37 @@ test('what each command prints fits its schema', async () => {
     ['restore', backup.id, '--apply'],
     ['doctor'],
     ['doctor', '--full'],
+    ['guard', '--dry-run', 'delete.mjs'],
+    ['guard', 'count.mjs'],
+    ['guard', 'delete.mjs'],
+    ['guard', '--restore-on-failure', 'delete.mjs', 'fail'],
+    ['prune'],
+    ['prune', '--for', 'tables', '--last', '1'],
+    ['prune', '--for', 'manual,tables,boot,safety', '--last', '1', '--apply'],
+    ['list', '--status', 'removed'],
+    ['log'],
+    ['log', '--action', 'guard', '--limit', '1'],
+    ['log', '--verify'],
+    ['keygen', join(app.dir, 'key.txt')],
+    ['catalogue', 'rebuild'],
   ]
   for (const [name, ...words] of cases) {
     await parse(name, ...words)
     covered.add(name)
   }
+  // What has no manifest that can be read: one that failed, one that is damaged.
+  const [stem] = app.files().filter((name) => name.endsWith('.manifest.json'))
+  writeFileSync(join(app.backups, stem!), '{}')
+  writeFileSync(app.database, 'No database, but a text of some length. '.repeat(20))
+  expect((await ops(app, 'backup')).exitCode).toBe(65)
+  const { value: all } = await parse('list')
+  expect(all[0]).toMatchObject({ status: 'failed', error: { code: 'DATABASE_CORRUPT' } })
+  expect(all.at(-1)).toMatchObject({ id: stem!.replace('.manifest.json', ''), error: { code: 'BACKUP_DAMAGED' } })
+  const { value: rebuilt } = await parse('catalogue', 'rebuild')
+  expect(rebuilt).toMatchObject({ damaged: 1, failed: 1, removed: expect.any(Number) })
+  expect(rebuilt.removed).toBeGreaterThan(0)
   expect([...covered].sort()).toEqual([...commands].sort())
-}, 240_000)
+}, 480_000)
 
 test('a failure with --json is one object on stdout, and nothing else', async () => {
   const app = makeApp()
@@ -96,6 +127,15 @@ test('a failure with --json is one object on stdout, and nothing else', async ()
     expect(stdout.trimEnd().split('\n')).toHaveLength(1)
   }
 })
+
+function scriptOf(sql: string): string {
+  return `import Database from 'better-sqlite3'
+const database = new Database('data/app.db')
+const statement = database.prepare('${sql}')
+statement.reader ? statement.all() : statement.run()
+process.exitCode = process.argv.includes('fail') ? 3 : 0
+`
+}
 
 const intro = `# JSON output
 
@@ -145,7 +185,7 @@ function rowsOf(schema: JsonSchema, path: string): string[] {
 function typeOf(schema: JsonSchema): string {
   if (schema.$ref) return schema.$ref.split('/').at(-1)!.replaceAll('%20', ' ')
   if (schema.const !== undefined) return `\`${JSON.stringify(schema.const)}\``
-  if (schema.enum && schema.enum.length < 12) return schema.enum.map((each) => `\`${JSON.stringify(each)}\``).join(', ')
+  if (schema.enum && schema.enum.length < 30) return schema.enum.map((each) => `\`${JSON.stringify(each)}\``).join(', ')
   if (schema.anyOf) return schema.anyOf.map(typeOf).join(' or ')
   if (schema.items) return `list of ${typeOf(schema.items)}`
   if (schema.type === 'object' && schema.additionalProperties) return `object of ${typeOf(schema.additionalProperties)}`

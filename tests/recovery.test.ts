@@ -89,6 +89,29 @@ function rows(app: TestApp): unknown[] {
   }
 }
 
+function readRows(app: TestApp, sql: string): unknown[] {
+  const database = app.open()
+  try {
+    return database.prepare(sql).all()
+  } finally {
+    database.close()
+  }
+}
+
+function posts(app: TestApp): { id: number; title: string }[] {
+  return readRows(app, 'SELECT id, title FROM Post ORDER BY id') as { id: number; title: string }[]
+}
+
+function change(app: TestApp, sql: string): void {
+  const database = app.open()
+  database.exec(sql)
+  database.close()
+}
+
+function recipientIn(app: TestApp, file: string): string {
+  return /public key: (\S+)/.exec(readFileSync(join(app.dir, file), 'utf8'))![1]!
+}
+
 const allRows = ['ok', 2, 1]
 
 /**
@@ -266,6 +289,72 @@ test('wrong rows were deleted', async () => {
   expect(after.prepare("SELECT notes FROM User WHERE name = 'ann'").pluck().get()).toBe('newer')
   after.close()
 })
+
+test('wrong rows of one table were changed or deleted', async () => {
+  const app = await disasterApp()
+  await fill(app)
+  change(app, "INSERT INTO Post(title, authorId) VALUES ('two', 2)")
+  const taken = await ops(app, 'backup', '--tables', 'Post', '--json')
+  const { id } = JSON.parse(taken.stdout) as { id: string }
+  change(app, "DELETE FROM Post WHERE id = 1; UPDATE Post SET title = 'wrong'; UPDATE User SET notes = 'newer'")
+  await follow(app, 'table', '', id.replace('_post', ''))
+  expect(posts(app)).toEqual([
+    { id: 1, title: 'one' },
+    { id: 2, title: 'two' },
+  ])
+  expect(readRows(app, 'SELECT DISTINCT notes FROM User')).toEqual([{ notes: 'newer' }])
+
+  writeFileSync(
+    join(app.dir, 'cleanup.mjs'),
+    `import Database from 'better-sqlite3'\nnew Database('data/app.db').exec('DELETE FROM Post')\n`,
+  )
+  const guarded = await ops(app, 'guard', 'cleanup.mjs')
+  expect([guarded.exitCode, posts(app)], guarded.stderr).toEqual([0, []])
+  change(app, "INSERT INTO Post(id, title, authorId) VALUES (7, 'later', 1)")
+  await follow(app, 'guarded', '', /(backup_\S+)_post: 2 rows/.exec(guarded.stderr)![1]!)
+  expect(posts(app).map(({ id }) => id)).toEqual([1, 2, 7])
+}, 240_000)
+
+test('the key was lost', async () => {
+  const app = await disasterApp()
+  await fill(app)
+  expect((await ops(app, 'keygen', 'key.txt')).exitCode).toBe(0)
+  Object.assign(app.env, { BACKUP_AGE_RECIPIENTS: recipientIn(app, 'key.txt'), BACKUP_AGE_IDENTITY_FILE: 'key.txt' })
+  const stem = await backup(app)
+  const lost = readFileSync(join(app.dir, 'key.txt'))
+  rmSync(join(app.dir, 'key.txt'))
+  const refused = await ops(app, 'restore', stem, '--apply')
+  expect([refused.exitCode, rows(app)]).toEqual([78, allRows])
+  await follow(app, 'key', '', stem)
+  expect(rows(app)).toEqual(allRows)
+
+  const settings = { BACKUP_AGE_RECIPIENTS: recipientIn(app, 'new-key.txt'), BACKUP_AGE_IDENTITY_FILE: 'new-key.txt' }
+  Object.assign(app.env, settings)
+  const other = await ops(app, 'restore', stem, '--apply')
+  expect([other.exitCode, other.stderr, rows(app)]).toEqual([65, expect.stringContaining('DECRYPTION_FAILED'), allRows])
+  writeFileSync(join(app.dir, 'old-key.txt'), lost)
+  const found = await ops(app, 'restore', stem, '--identity', 'old-key.txt')
+  expect([found.exitCode, found.stdout]).toEqual([0, expect.stringContaining('it was read back and is good')])
+  // The next disaster.
+  const newest = app.files().findLast((name) => name.endsWith('.manifest.json'))!
+  rmSync(app.database)
+  expect((await ops(app, 'restore', newest.replace('.manifest.json', ''), '--apply')).exitCode).toBe(0)
+  expect(rows(app)).toEqual(allRows)
+}, 240_000)
+
+test('the passphrase was forgotten', async () => {
+  const app = await disasterApp()
+  await fill(app)
+  const file = join(app.dir, 'passphrase.txt')
+  writeFileSync(file, 'the right one\n')
+  app.env.BACKUP_AGE_PASSPHRASE_FILE = 'passphrase.txt'
+  const stem = await backup(app)
+  writeFileSync(file, 'what it may have been\n')
+  const refused = await ops(app, 'restore', stem, '--apply')
+  expect([refused.exitCode, rows(app)]).toEqual([65, allRows])
+  await follow(app, 'passphrase', '', stem)
+  expect(rows(app)).toEqual(allRows)
+}, 240_000)
 
 test('the whole machine is gone', async () => {
   const old = await disasterApp()

@@ -280,7 +280,7 @@ describe('a part', () => {
       )
     expect(await failed('--apply')).toMatchObject({
       code: 64,
-      stderr: expect.stringContaining("Unknown option '--apply'"),
+      stderr: expect.stringMatching(/Unknown option '--apply'\.\n.*\n {4}next: Run npx tsx \S+_restore\.ts --help\.\n/),
     })
     const text = readFileSync(made.script, 'utf8')
     const copy = made.script.replace('_restore.ts', '_other.ts')

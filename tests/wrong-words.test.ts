@@ -5,14 +5,74 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { makeApp, ops, root, type TestApp } from './harness.ts'
+import { boot, makeApp, ops, root, type TestApp } from './harness.ts'
 
 const commands = [
-  ...readFileSync(join(root, 'scripts/bootkeeper.ts'), 'utf8').matchAll(/^ {2}(\w+): \{ summary:/gm),
+  ...readFileSync(join(root, 'scripts/bootkeeper.ts'), 'utf8').matchAll(/^ {2}(\w+): \{\s*summary:/gm),
 ].map(([, name]) => name!)
 
+interface Refused {
+  words: string[]
+  /** Is in the sentence. */
+  names: string
+}
+
 /** Values and combinations that a command refuses; a command that is not here has none. */
-const refused: Record<string, { words: string[]; names: string }[]> = {
+const refused: Record<string, Refused[]> = {
+  backup: [
+    { words: ['--where', '{"name":"ann"}'], names: '--tables' },
+    { words: ['--tables', 'User', '--where', 'name=ann'], names: 'not name=ann' },
+    { words: ['--tables', 'User,,Post'], names: '"User,,Post"' },
+    { words: ['--tables', ''], names: '--tables' },
+    { words: ['--tables', 'User', '--scope', 'User:ann'], names: '--scope and --tables' },
+    { words: ['--scope', 'User:ann', '--where', '{}'], names: '--scope and --where' },
+  ],
+  list: [
+    { words: ['--trigger', 'cron'], names: '--trigger takes boot, manual, scheduled, pre-restore, pre-sync or guard' },
+    { words: ['--status', 'good'], names: '"good"' },
+    { words: ['--limit', '0'], names: '"0"' },
+    { words: ['--limit', '1.5'], names: '"1.5"' },
+    { words: ['--limit', 'many'], names: '"many"' },
+  ],
+  log: [
+    { words: ['--limit', '-0'], names: '--limit' },
+    { words: ['--limit', '99999999'], names: '"99999999"' },
+    { words: ['--since', 'yesterday'], names: '"yesterday"' },
+    { words: ['--since', '2026-13-40'], names: '"2026-13-40"' },
+    { words: ['--since', '3'], names: '"3"' },
+    { words: ['--action', 'Restore!'], names: '"Restore!"' },
+    { words: ['--verify', '--limit', '3'], names: '--limit' },
+    { words: ['--verify', '--since', '7d'], names: '--since' },
+  ],
+  catalogue: [{ words: ['remake'], names: '"remake"' }],
+  prune: [
+    { words: ['--last', '0'], names: '"0"' },
+    { words: ['--daily', 'some'], names: '"some"' },
+    { words: ['--weekly', '1.5'], names: '"1.5"' },
+    { words: ['--monthly', '10001'], names: '"10001"' },
+    { words: ['--yearly', ''], names: 'yearly' },
+    { words: ['--max-age', '30'], names: '"30"' },
+    { words: ['--max-age', '0d'], names: '"0d"' },
+    { words: ['--max-size', '20'], names: '"20"' },
+    { words: ['--max-size', 'big'], names: '"big"' },
+    { words: ['--last', '5,daily=3'], names: '5,daily=3' },
+    { words: ['--for', 'boot'], names: '--for needs a rule' },
+    { words: ['--for', 'boots', '--last', '5'], names: '"boots"' },
+    { words: ['--for', 'boot,', '--last', '5'], names: '""' },
+  ],
+  keygen: [
+    { words: ['no-such-folder/key.txt'], names: 'no-such-folder/key.txt' },
+    { words: ['package.json'], names: 'is there already' },
+    { words: ['prisma'], names: 'is there already' },
+    { words: ['package.json/key.txt'], names: 'package.json/key.txt' },
+  ],
+  guard: [
+    { words: ['none.ts'], names: 'There is no script none.ts' },
+    { words: ['prisma'], names: 'prisma' },
+    { words: ['package.json'], names: 'package.json is no script' },
+    { words: [''], names: 'There is no script' },
+    { words: ['--dry-run', 'none.ts', '--fix'], names: 'none.ts' },
+  ],
   import: [
     { words: ['x.json', '--mode', 'mirror'], names: '"mirror"' },
     { words: ['x.json', '--mode', 'replace', '--keep-existing'], names: '--keep-existing' },
@@ -24,8 +84,27 @@ const refused: Record<string, { words: string[]; names: string }[]> = {
   ],
 }
 
+/** Of a part of the data: what can be said only when the schema was read. */
+const refusedBySchema: Record<string, Refused[]> = {
+  backup: [
+    { words: ['--tables', 'Usr'], names: 'no table "Usr". Did you mean User?' },
+    { words: ['--tables', 'User,Nope'], names: '"Nope"' },
+    { words: ['--tables', 'User', '--where', '[]'], names: 'an object' },
+    { words: ['--tables', 'User', '--where', '{"nme":"ann"}'], names: 'nme' },
+    { words: ['--tables', 'User', '--where', '{"id":"one"}'], names: 'id' },
+    { words: ['--tables', 'User', '--where', '{"name":{"like":"a%"}}'], names: '"like"' },
+    { words: ['--tables', 'User', '--where', '{"name":null}'], names: 'name' },
+    { words: ['--scope', 'User'], names: 'not "User"' },
+    { words: ['--scope', 'User:'], names: 'not "User:"' },
+    { words: ['--scope', 'Users:ann'], names: '"Users"' },
+    { words: ['--scope', 'User:#one'], names: '"one"' },
+    { words: ['--scope', 'User:nobody'], names: 'nobody' },
+    { words: ['--scope', 'id:1'], names: `--tables User --where '{"id":1}'` },
+  ],
+}
+
 /** Words that a command cannot do without. */
-const needing = ['restore', 'import', 'inspect', 'diff']
+const needing = ['restore', 'import', 'inspect', 'diff', 'catalogue', 'pin', 'keygen', 'guard']
 
 describe.each(commands)('%s', (name) => {
   let app: TestApp
@@ -44,8 +123,8 @@ describe.each(commands)('%s', (name) => {
     const [, sentence, next] = /^✖ USAGE {2}(.+)\n.+\n {4}next: (.+)\n$/.exec(stderr)!
     expect(sentence).toContain(named)
     expect(next).toContain(`npx bootkeeper ${name} --help`)
-    expect(app.files()).toEqual([])
-    const asJson = await ops(app, name, ...words, '--json')
+    // Where guard passes words on, its own are in front.
+    const asJson = await ops(app, name, '--json', ...words)
     expect([asJson.exitCode, asJson.stderr, JSON.parse(asJson.stdout).error.code]).toEqual([64, '', 'USAGE'])
   }
 
@@ -73,7 +152,9 @@ describe.each(commands)('%s', (name) => {
   }, 120_000)
 
   test('a word too many', async () => {
-    await isRefused(['a', 'b', 'c', 'd'], 'is one word too many')
+    // What follows the script is the script's.
+    if (name === 'guard') await isRefused(['a.ts', 'b', 'c'], 'There is no script a.ts')
+    else await isRefused(['a', 'b', 'c', 'd'], 'is one word too many')
   }, 60_000)
 
   test('a word too few', async () => {
@@ -81,10 +162,40 @@ describe.each(commands)('%s', (name) => {
     else expect(needing).not.toContain(name)
   }, 60_000)
 
-  test.each(refused[name] ?? [])('refuses $words', async ({ words, names }) => {
-    await isRefused(words, names)
-  })
+  test.each(refused[name] ?? [])(
+    'refuses $words',
+    async ({ words, names }) => {
+      await isRefused(words, names)
+      expect(app.files()).toEqual([])
+    },
+    60_000,
+  )
+
+  test.runIf(refusedBySchema[name])(
+    'what only the schema tells',
+    async () => {
+      expect((await boot(app)).exitCode).toBe(0)
+      const files = app.files()
+      for (const { words, names } of refusedBySchema[name] ?? []) await isRefused(words, names)
+      expect(app.files()).toEqual(files)
+    },
+    240_000,
+  )
 })
+
+test('a --json behind the script is for the script: the errors of guard are for people then', async () => {
+  const app = makeApp()
+  for (const words of [
+    ['none.ts', '--json'],
+    ['--reason', 'a --json', 'none.ts'],
+    ['--reason=x', 'none.ts', '--json'],
+  ]) {
+    const { exitCode, stdout, stderr } = await ops(app, 'guard', ...words)
+    expect([words, exitCode, stdout, stderr.split('  ')[0]]).toEqual([words, 64, '', '✖ USAGE'])
+  }
+  const own = await ops(app, 'guard', '--reason', 'x', '--json', 'none.ts', 'word')
+  expect([own.exitCode, own.stderr, JSON.parse(own.stdout).error.code]).toEqual([64, '', 'USAGE'])
+}, 60_000)
 
 test('a command that there is not, and the version', async () => {
   const app = makeApp()

@@ -1,6 +1,7 @@
-// What the commands that write files print of each with --json.
+// What the commands that write files, or show backups, print of them with --json.
 
 import { z } from 'zod'
+import { scopeSchema } from '../../src/scope.ts'
 
 export const filesOutput = z
   .array(
@@ -15,3 +16,7 @@ export const filesOutput = z
     }),
   )
   .describe('what was written and read back')
+
+export const scopeOutput = scopeSchema.describe(
+  'of a part: `models`; `where`, a filter of the first of them; `whole`, with all that hangs on its rows',
+)

@@ -1,19 +1,24 @@
-// The doctor's checks of the backups: how old the newest good one is, what is damaged, when they were last verified and
-// restored for practice. Guarantees: manifests and sizes are read, not the files: db:verify does that.
+// The doctor's checks of the backups: how old the newest good one is, what is damaged, what the policies would let go, when
+// they were last verified and restored for practice. Guarantees: manifests and sizes are read, not the files: db:verify does that.
 
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { command } from '../command-hint.ts'
 import type { Config } from '../config.ts'
 import { proveDecryption } from '../encryption.ts'
-import { findLatest, latestRows } from '../export-latest.ts'
-import { formatCount } from '../log.ts'
-import { isVerified, listBackups, listStems, type Manifest, rowsOf } from '../manifest.ts'
+import { asBootkeeperError } from '../errors.ts'
+import { findLatest } from '../export-latest.ts'
+import { readFooterCounts } from '../formats/bootkeeper.ts'
+import { formatBytes, formatCount } from '../log.ts'
+import { isVerified, listBackups, listStems, type Manifest, rowsOf, totalOf } from '../manifest.ts'
+import { planPrune } from '../prune.ts'
 import { ageOf, type Check, counted, dayMs, type Finding, fail, ok, type Patient, warn } from './check.ts'
 
 const backupAgeDays = 7
 const verifyAgeDays = 30
 const drillAgeDays = 90
+
+const readWithKey = `Run ${command('verify', '--identity', 'FILE')} with the key to them, here or where the key is.`
 
 export const backups: Check = {
   name: 'backups',
@@ -42,6 +47,12 @@ async function newestGood(patient: Patient, all: Manifest[]): Promise<Finding> {
   const good = all.filter((manifest) => manifest.scope === 'everything' && isVerified(manifest))
   const newest = good.at(-1)
   if (!newest) {
+    const unread = all.findLast((manifest) => manifest.scope === 'everything' && isUnread(manifest))
+    if (unread)
+      return warn(
+        `${all.length}; the newest, ${unread.stem}, is ${ageOf(unread.createdAt)} old, and nobody has read what is inside`,
+        readWithKey,
+      )
     const hasDatabase = (await patient.examine().catch(() => undefined)) !== 'none'
     return hasDatabase
       ? fail('BACKUP_NOT_FOUND', 'there is no verified backup of everything', `Run ${command('backup')}.`)
@@ -54,6 +65,23 @@ async function newestGood(patient: Patient, all: Manifest[]): Promise<Finding> {
   if (rows === 0 && full)
     return warn(`${text}; the newest with rows is ${full.stem}`, 'If the rows are gone, restore that one.')
   return isOlder(newest.createdAt, backupAgeDays) ? warn(text, next) : ok(text)
+}
+
+export const retention: Check = {
+  name: 'retention',
+  async look({ config, engine }) {
+    const all = await listBackups(config.backupsDir)
+    if (all.length === 0) return ok('no backups yet')
+    const plan = await planPrune(config, engine)
+    const sizeOf = (backups: typeof plan) => formatBytes(backups.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0))
+    const going = plan.filter(({ verdict }) => !verdict.keep)
+    const go = going.length === 0 ? 'none of them would go' : `${going.length} would go, ${sizeOf(going)}`
+    const text = `${counted(plan.length, 'backup')}, ${sizeOf(plan)}; by the policies ${go}`
+    // What is not known to be good takes no other's place.
+    if (all.every((manifest) => isUnread(manifest)))
+      return warn(`${text}: nobody has read what is inside, so none counts as verified`, readWithKey)
+    return ok(text)
+  },
 }
 
 /** What its last verification said, or what can be seen from outside. */
@@ -79,11 +107,21 @@ export const latest: Check = {
       return isFirst ? ok('none yet') : warn('there is no backup_latest.json', `Run ${command('export')}.`)
     }
     const found = await stat(path)
-    const rows = await latestRows(config)
-    if (rows === undefined)
+    const age = `${ageOf(found.mtime.toISOString())} old`
+    const counts = found.size === 0 ? {} : await readFooterCounts(path, config.keys).catch(asUnknown)
+    if (counts === 'no key') return ok(`${path}, ${age}, encrypted; the key to it is not here`)
+    if (counts === undefined)
       return fail('EXPORT_DAMAGED', `${path} does not end as an export does`, `Run ${command('export')}.`)
-    return ok(`${path}, ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}, ${ageOf(found.mtime.toISOString())} old`)
+    const rows = totalOf(counts)
+    return ok(`${path}, ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}, ${age}`)
   },
+}
+
+function asUnknown(error: unknown): 'no key' | undefined {
+  const { code } = asBootkeeperError(error)
+  if (code === 'KEY_NEEDED') return 'no key'
+  if (code === 'EXPORT_DAMAGED') return undefined
+  throw error
 }
 
 export const verified: Check = {
@@ -128,7 +166,7 @@ export const encryption: Check = {
     // To keep the key elsewhere is wise, and it can be proven there only.
     const isElsewhere = recipients !== undefined && identity === undefined && identityFile === undefined
     if (!isProven) return isElsewhere ? warn(said, next) : fail('KEY_NEEDED', said, next)
-    const unproven = (await listBackups(config.backupsDir)).filter((manifest) => hasUnread(manifest))
+    const unproven = (await listBackups(config.backupsDir)).filter((manifest) => isUnread(manifest))
     if (unproven.length === 0) return ok(said)
     return warn(
       `${said}; of ${counted(unproven.length, 'backup')} nobody has read what is inside, such as ${unproven.at(-1)!.stem}`,
@@ -137,8 +175,9 @@ export const encryption: Check = {
   },
 }
 
-function hasUnread(manifest: Manifest): boolean {
-  return manifest.files.some(({ readBack }) => readBack === 'bytes') && !isVerified(manifest)
+/** Its files were read back, but not what is inside, for want of the key. */
+function isUnread({ files, lastCheck }: Manifest): boolean {
+  return files.some(({ readBack }) => readBack === 'bytes') && lastCheck === undefined
 }
 
 function newestOf(dates: (string | undefined)[]): string | undefined {

@@ -1,16 +1,20 @@
-// The doctor's checks of what everything else stands on: versions, the data directory, the disk, the locks, leftovers.
+// The doctor's checks of what everything else stands on: versions, the data directory, the disk, the locks, leftovers,
+// programs.
 // Guarantees: nothing is made, not even a directory; a lock that is looked at is not taken.
 
 import { access, constants, readdir, stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { appIdentity, bootkeeperVersion, currentUser } from '../app-identity.ts'
+import { compressions, needsProgram, requireCompressor } from '../compression.ts'
 import type { Config } from '../config.ts'
+import { asBootkeeperError } from '../errors.ts'
 import { freeBytes, isPartial } from '../files.ts'
 import { lockHolder } from '../lock.ts'
 import { formatBytes } from '../log.ts'
 import { listBackups } from '../manifest.ts'
 import { notWritable } from '../prepare.ts'
 import { prismaVersion } from '../prisma/fingerprint.ts'
+import { summaryName } from '../table-summary.ts'
 import { type Check, counted, type Finding, fail, ok, warn } from './check.ts'
 
 /** Also where the settings are wrong. */
@@ -107,9 +111,30 @@ export const leftovers: Check = {
   },
 }
 
+export const tools: Check = {
+  name: 'tools',
+  async look({ config }) {
+    await requireCompressor(config.compression)
+    const stored = (await listBackups(config.backupsDir)).flatMap(({ files }) => files)
+    const missing: Finding[] = []
+    for (const compression of compressions.filter((each) => each !== config.compression)) {
+      const number = stored.filter((file) => file.compression === compression).length
+      if (number === 0) continue
+      await requireCompressor(compression).catch((error) => {
+        const { next } = asBootkeeperError(error)
+        missing.push(
+          warn(`${counted(number, 'file')} of backups cannot be read here without the program ${compression}`, next),
+        )
+      })
+    }
+    if (missing.length > 0) return missing
+    return ok(needsProgram(config.compression) ? `the program ${config.compression} is there` : 'none needed')
+  },
+}
+
 /** Named as files of a backup, but in no manifest that can be read. Those of a damaged one are told with it. */
 async function strangeFiles(config: Config): Promise<string[]> {
-  const names = (await namesIn(config.backupsDir)).filter((name) => name.startsWith('backup_'))
+  const names = (await namesIn(config.backupsDir)).filter((name) => name.startsWith('backup_') && name !== summaryName)
   const manifests = names.filter((name) => name.endsWith('.manifest.json'))
   const stems = manifests.map((name) => name.slice(0, -'.manifest.json'.length))
   const known = new Set((await listBackups(config.backupsDir)).flatMap(({ files }) => files.map(({ name }) => name)))

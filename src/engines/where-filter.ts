@@ -256,5 +256,5 @@ function shown(value: unknown): string {
 }
 
 function usage(message: string): BootkeeperError {
-  return new BootkeeperError('USAGE', message, { next: 'Correct the filter and run the same again.' })
+  return new BootkeeperError('USAGE', message)
 }
