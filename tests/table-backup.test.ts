@@ -261,7 +261,7 @@ describe('a part', () => {
     [['--scope', 'User:nobody'], 'No row of User fits {"name":"nobody"}.'],
     [['--scope', 'Mod:x'], 'Mod.id is of the type Int, which "x" is not.'],
     [['--scope', 'colour:red'], 'No model, table or field is called "colour".'],
-    [['--scope', 'id:5'], 'have a field "id": say which one is meant.'],
+    [['--scope', 'id:5'], 'have a field "id": name the model, such as --tables '],
   ] as [string[], string][])('%j is one clear sentence and exit 64', async ([words, sentence]) => {
     const files = app.files()
     const { exitCode, stderr, stdout } = await ops(app, 'backup', ...words)
