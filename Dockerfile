@@ -34,7 +34,9 @@ RUN set -eu; \
     rm -rf @prisma/studio-core/dist/ui @prisma/studio-core/dist/metafile-*.json prisma/build/studio.* \
            @prisma/dev/dist/runtime-assets @prisma/streams-local @prisma/query-plan-executor @electric-sql \
            react react-dom scheduler @radix-ui @visx d3-* elkjs lodash @types/d3-* @types/lodash \
-           mysql2 postgres typescript; \
+           mysql2 postgres; \
+    # of TypeScript only the parser, for the guard
+    find typescript -type f ! -path typescript/package.json ! -path typescript/lib/typescript.js -delete; \
     # databases that Bootkeeper does not look after
     rm -f @prisma/client/runtime/*.mysql.* @prisma/client/runtime/*.sqlserver.* @prisma/client/runtime/*.cockroachdb.* \
           prisma/build/*.mysql.* prisma/build/*.sqlserver.* prisma/build/*.cockroachdb.*; \

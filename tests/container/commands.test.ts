@@ -72,6 +72,36 @@ describe.skipIf(!image)('docker exec', () => {
     await container.untilHealthy()
   })
 
+  test('backs up a table, puts it back by its program, drills, looks at everything and reads a script', async () => {
+    const volume = await makeVolume()
+    const container = await start({ volume })
+    await container.untilUp()
+    await addTitles(volume)
+    const npm = (script: string, ...words: string[]) =>
+      container.exec('npm', 'run', '--silent', script, ...(words.length > 0 ? ['--', ...words] : []))
+
+    const made = await npm('db:backup', '--tables', 'Media', '--json')
+    expect(made.exitCode, made.stderr).toBe(0)
+    const script = (JSON.parse(made.stdout) as Backup).files.find(({ role }) => role === 'script')!
+    await onDatabase(volume, 'db.exec("DELETE FROM Media")')
+    const dry = await container.exec('npx', 'tsx', script.path)
+    expect([dry.exitCode, dry.stderr]).toEqual([0, ''])
+    expect(await titles(volume)).toEqual([])
+    const restored = await container.exec('npx', 'tsx', script.path, '--restore')
+    expect([restored.exitCode, restored.stderr]).toEqual([0, ''])
+    expect(await titles(volume)).toEqual(['Alien', 'Dune'])
+
+    expect((await npm('db:backup')).exitCode).toBe(0)
+    for (const words of [['db:verify', '--drill'], ['db:doctor'], ['db:log', '--verify'], ['db:prune']]) {
+      const { exitCode, stdout, stderr } = await npm(words[0]!, ...words.slice(1))
+      expect([words, exitCode], stdout + stderr).toEqual([words, 0])
+    }
+    await onVolume(volume, 'node', 'sh', '-c', 'echo "await db.media.deleteMany()" >/app/data/cleanup.mjs')
+    const guard = await npm('db:guard', '--dry-run', '--json', 'data/cleanup.mjs')
+    expect(guard.exitCode, guard.stderr).toBe(0)
+    expect(JSON.parse(guard.stdout)).toMatchObject({ destructive: true })
+  })
+
   test('runs `prisma` by hand, without a network', async () => {
     const container = await start({ volume: await makeVolume() })
     await container.untilUp()
