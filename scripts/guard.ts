@@ -54,6 +54,7 @@ export default async function guard(words: string[]): Promise<number> {
   const parsed = readWords(own, help, options)
   if (!parsed) return 0
   if (script === undefined) throw new BootkeeperError('USAGE', 'One more word is needed: the script to run.')
+  requireOwnBefore(script, rest)
   const {
     json = false,
     reason,
@@ -75,7 +76,7 @@ export default async function guard(words: string[]): Promise<number> {
     if (secured && !json) process.stderr.write(shownBackup(secured, restore!))
 
     const run = async () => {
-      const end = await runScript(script, rest, { quietStdout: json })
+      const end = await runScript(script, rest[0] === '--' ? rest.slice(1) : rest, { quietStdout: json })
       return { ...end, ...(secured ? await rowChanges(tools, secured) : { rows: {}, note: undefined }) }
     }
     const { exitCode, signal, rows, note } = secured ? await recorded(config, script, secured, run) : await run()
@@ -139,6 +140,16 @@ function split(words: string[]): { own: string[]; script: string | undefined; re
   let at = 0
   while (at < words.length && words[at]!.startsWith('-')) at += words[at] === '--reason' ? 2 : 1
   return { own: words.slice(0, at), script: words[at], rest: words.slice(at + 1) }
+}
+
+/** Who wanted to look only must not see the script run. A script that has such a word gets it behind `--`. */
+function requireOwnBefore(script: string, rest: string[]): void {
+  const until = rest.includes('--') ? rest.indexOf('--') : rest.length
+  const misplaced = rest.slice(0, until).find((word) => word === '--dry-run' || word === '--restore-on-failure')
+  if (misplaced)
+    throw new BootkeeperError('USAGE', `${misplaced} stands behind the script, where it would be the script’s own.`, {
+      next: `Put it before: ${command('guard', misplaced, script)}. If it is for the script: ${command('guard', script, '--', misplaced)}`,
+    })
 }
 
 async function secure(tools: GuardTools, analysis: ScriptAnalysis, reason: string): Promise<SecuredRows> {

@@ -7,6 +7,7 @@ import { type Config, readConfig } from '../src/config.ts'
 import { openSource } from '../src/formats/source.ts'
 import { exportPath } from '../src/import.ts'
 import { runImport } from './import.ts'
+import { keyHelp, keyOptions, withKeys } from './keys.ts'
 import { readWords, runCommand } from './run-command.ts'
 
 export interface TableRestore<Names> {
@@ -31,10 +32,14 @@ export async function restoreTables<Names extends Record<string, (row: any) => s
   const run = async () => {
     process.chdir(resolve(dirname(program), project))
     const shown = relative(process.cwd(), program)
-    const parsed = readWords(words, helpOf(shown), { restore: { type: 'boolean' }, json: { type: 'boolean' } })
+    const parsed = readWords(words, helpOf(shown), {
+      ...keyOptions,
+      restore: { type: 'boolean' },
+      json: { type: 'boolean' },
+    })
     if (!parsed) return 0
     const { restore = false, json = false } = parsed.values
-    const config = readConfig()
+    const config = withKeys(readConfig(), parsed.values)
     const path = await exportPath(config, join(dirname(program), file))
     if (!json) await showFirst(path, config, names)
     const request = { path, userName: undefined, mode: 'restore', keepExisting: false, strict: false } as const
@@ -42,7 +47,7 @@ export async function restoreTables<Names extends Record<string, (row: any) => s
       action: 'restore',
       apply: restore,
       json,
-      keys: {},
+      keys: parsed.values,
       again: `npx tsx ${shown} --restore`,
     })
   }
@@ -57,8 +62,9 @@ database. Rows are told apart by their primary key; all other rows stay as they 
   npx tsx ${program}
   npx tsx ${program} --restore
 
-  --restore   do it
-  --json      print one object
+  --restore                do it
+${keyHelp}
+  --json                   print one object
 `
 }
 

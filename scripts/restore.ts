@@ -69,11 +69,13 @@ export default async function restore(words: string[]): Promise<number> {
       } else {
         const size = formatBytes(copyOf(manifest)!.sizeBytes)
         process.stdout.write(`${stem}, made ${createdAt}, ${size}: it was read back and is good.\n`)
+        if (manifest.database !== engine.description)
+          process.stdout.write(`! It is a backup of another database: ${manifest.database}.\n`)
         if (present === 'database')
           process.stdout.write(
-            'The present database would be backed up (or set aside, where it is damaged), then replaced.\n',
+            `The present database, ${engine.description}, would be backed up (or set aside, where it is damaged), then replaced.\n`,
           )
-        process.stdout.write(`Nothing was changed. To do it: ${command('restore', stem, '--apply')}\n`)
+        process.stdout.write(`Nothing was changed. To do it: ${command('restore', ...withApply(words))}\n`)
       }
       return 0
     } finally {

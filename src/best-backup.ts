@@ -26,19 +26,21 @@ export async function adviseRestore(
   const usable = (await listBackups(config.backupsDir)).filter((each) => restoredFile(each, engine) && fits(each))
   const newestFirst = usable.reverse().sort((a, b) => lastInUse(b, state) - lastInUse(a, state))
   const ranked = [0, 1, 2].flatMap((rank) => newestFirst.filter((each) => rankOf(each, state) === rank))
-  const opened = await firstGood(config, engine, ranked)
-  const best = opened ?? (await firstGood(config, engine, ranked, { locked: true }))
-  if (!best) return undefined
+  // What only the key is missing to comes before what is older and open: it has what was written since.
+  const found = await firstGood(config, engine, ranked, { locked: true })
+  if (!found) return undefined
+  const { manifest: best, isLocked } = found
+  const opened = isLocked ? await firstGood(config, engine, ranked) : undefined
   const newer = newestFirst
     .slice(0, newestFirst.indexOf(best))
     .filter((each) => rankOf(each, state) > rankOf(best, state))
   const other = await firstGood(config, engine, newer)
-  const restore = command('restore', best.stem, '--apply')
+  const restore = command('restore', best.stem, '--apply', ...(isLocked ? ['--identity', 'FILE'] : []))
   const madeWhen = `made ${best.createdAt} (${whyMade(best)})`
   const isNewest = usable.every(({ createdAt }) => createdAt <= best.createdAt)
   return {
     manifest: best,
-    text: `Run ${restore} to put back the ${isNewest ? 'newest good backup' : 'good backup that was in use last'}, ${madeWhen}.${opened ? '' : keyHint}${other ? ` ${aboutNewer(other, state)}` : ''}`,
+    text: `Run ${restore} to put back the ${isNewest ? 'newest good backup' : 'good backup that was in use last'}, ${madeWhen}.${isLocked ? keyHint : ''}${opened ? ` ${withoutKey(opened.manifest)}` : ''}${other ? ` ${aboutNewer(other.manifest, state)}` : ''}`,
   }
 }
 
@@ -47,7 +49,11 @@ export function mayHoldRows(manifest: Manifest): boolean {
   return rowsOf(manifest) !== 0
 }
 
-const keyHint = ' It is encrypted, and the key is not here: give the command --identity FILE or --passphrase-file FILE.'
+const keyHint = ' It is encrypted, and the key is not here: name it with --identity FILE or --passphrase-file FILE.'
+
+function withoutKey({ stem, createdAt }: Manifest): string {
+  return `Without the key, only one with less in it can be put back, ${stem}, made ${createdAt}: ${command('restore', stem, '--apply')}`
+}
 
 /** The first of these that reads back as it was written; `locked`: also without the key to what is inside. */
 async function firstGood(
@@ -55,15 +61,15 @@ async function firstGood(
   engine: Engine,
   backups: Manifest[],
   { locked = false } = {},
-): Promise<Manifest | undefined> {
+): Promise<{ manifest: Manifest; isLocked: boolean } | undefined> {
   for (const manifest of backups) {
     try {
       await verifyContent(config, restoredFile(manifest, engine)!)
-      return manifest
+      return { manifest, isLocked: false }
     } catch (error) {
       const { code } = asBootkeeperError(error)
       const isLocked = ['KEY_NEEDED', 'DECRYPTION_FAILED'].includes(code)
-      if (isLocked && locked) return manifest
+      if (isLocked && locked) return { manifest, isLocked }
       // A backup that root copied here must not hide what happened to the database, and neither must a wrong setting.
       if (!isLocked && !['BACKUP_DAMAGED', 'FILE_NOT_READABLE', 'SETTINGS_INVALID', 'TOOL_MISSING'].includes(code))
         throw error

@@ -40,7 +40,7 @@ export async function requireFreshStart(config: Config, engine: Engine, state: B
     'DATABASE_MISSING',
     `${what}, but ${left.description}. Was it deleted or moved, is a volume not mounted, or is DATABASE_URL another?${aboutOtherCode(config.acceptDataLoss)}`,
     {
-      next: `${left.restore} Or start with ACCEPT_DATA_LOSS=${code} to begin with an empty database and leave that backup behind.`,
+      next: `${left.restore.replace(/\.?$/, '.')} Or start with ACCEPT_DATA_LOSS=${code} to begin with an empty database and leave that backup behind.`,
     },
   )
 }

@@ -164,7 +164,8 @@ describePostgres('an import into PostgreSQL that is disturbed', () => {
     }
     process.stdout.write(`seed ${seed}: ${kills} kills of an import, ${applied} of them after it was done\n`)
     expect(applied).toBeLessThan(kills)
-    const left = readdirSync(join(app.dir, 'data', '.bootkeeper'))
+    // What a kill leaves of a line of the log is swept by the next boot.
+    const left = readdirSync(join(app.dir, 'data', '.bootkeeper')).filter((name) => !/^\.(operations|ops)\./.test(name))
     expect(left.filter((name) => /import|etilqs|partial/.test(name))).toEqual([])
   }, 3_600_000)
 

@@ -5,7 +5,7 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { command } from '../command-hint.ts'
 import type { Config } from '../config.ts'
-import { proveDecryption } from '../encryption.ts'
+import { isEncrypting, proveDecryption } from '../encryption.ts'
 import { asBootkeeperError } from '../errors.ts'
 import { findLatest } from '../export-latest.ts'
 import { readFooterCounts } from '../formats/bootkeeper.ts'
@@ -43,7 +43,14 @@ export const backups: Check = {
   },
 }
 
-async function newestGood(patient: Patient, all: Manifest[]): Promise<Finding> {
+async function newestGood(patient: Patient, listed: Manifest[]): Promise<Finding> {
+  const { kind, description } = patient.engine
+  const all = listed.filter(({ engine, database }) => engine === kind && database === description)
+  if (all.length === 0 && listed.length > 0)
+    return warn(
+      `${listed.length}, and none of ${description}: the newest is of ${listed.at(-1)!.database}`,
+      `If that is the database of the app, correct DATABASE_URL. Else run ${command('backup')}.`,
+    )
   const good = all.filter((manifest) => manifest.scope === 'everything' && isVerified(manifest))
   const newest = good.at(-1)
   if (!newest) {
@@ -160,13 +167,22 @@ export const encryption: Check = {
   name: 'encryption',
   async look({ config }) {
     const { ok: isProven, text } = await proveDecryption(config)
-    const said = text.replace(/\.$/, '')
+    const stored = await listBackups(config.backupsDir)
+    const closed = stored.filter(({ files }) => files.some((file) => file.encryption))
+    const isKeyless = Object.keys(config.keys).length === 0
+    const said =
+      isProven && closed.length > 0 && !isEncrypting(config) ? 'New backups are not encrypted' : text.replace(/\.$/, '')
+    if (isProven && closed.length > 0 && isKeyless)
+      return warn(
+        `${said}, but ${counted(closed.length, 'backup')} that are there can only be read with a key, and none is set`,
+        `Keep that key. To try it: ${command('verify', '--identity', 'FILE')}`,
+      )
     const next = 'Try your key on a file of a backup, elsewhere: age --decrypt. Or set BACKUP_AGE_IDENTITY_FILE here.'
     const { identity, identityFile, recipients } = config.age
     // To keep the key elsewhere is wise, and it can be proven there only.
     const isElsewhere = recipients !== undefined && identity === undefined && identityFile === undefined
     if (!isProven) return isElsewhere ? warn(said, next) : fail('KEY_NEEDED', said, next)
-    const unproven = (await listBackups(config.backupsDir)).filter((manifest) => isUnread(manifest))
+    const unproven = stored.filter((manifest) => isUnread(manifest))
     if (unproven.length === 0) return ok(said)
     return warn(
       `${said}; of ${counted(unproven.length, 'backup')} nobody has read what is inside, such as ${unproven.at(-1)!.stem}`,
