@@ -126,7 +126,8 @@ function unlisted(operation: OperationSeen | undefined, stem: string | undefined
   const { metadata = {}, action } = operation ?? {}
   const text = (name: string) => (typeof metadata[name] === 'string' ? (metadata[name] as string) : undefined)
   const isPreceding = action !== undefined && restoring.includes(action)
-  const made = stem === undefined ? undefined : timeOf(stem)
+  // A name has no fractions of a second: what tried to make it knows better when that was.
+  const made = stem === undefined || (operation && !isPreceding) ? undefined : timeOf(stem)
   return {
     id: stem ?? operation!.operation,
     stem: stem ?? null,
