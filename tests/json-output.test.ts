@@ -104,7 +104,9 @@ test('what each command prints fits its schema', async () => {
   expect((await ops(app, 'backup')).exitCode).toBe(65)
   const { value: all } = await parse('list')
   expect(all[0]).toMatchObject({ status: 'failed', error: { code: 'DATABASE_CORRUPT' } })
-  expect(all.at(-1)).toMatchObject({ id: stem!.replace('.manifest.json', ''), error: { code: 'BACKUP_DAMAGED' } })
+  // By its name: of two of the same second, the one without a number is the older one.
+  const damaged = all.find(({ id }: { id: string }) => id === stem!.replace('.manifest.json', ''))
+  expect(damaged).toMatchObject({ error: { code: 'BACKUP_DAMAGED' } })
   const { value: rebuilt } = await parse('catalogue', 'rebuild')
   expect(rebuilt).toMatchObject({ damaged: 1, failed: 1, removed: expect.any(Number) })
   expect(rebuilt.removed).toBeGreaterThan(0)
