@@ -189,7 +189,7 @@ describe('a part', () => {
     expect(shown.stdout).toContain('in one go')
     expect(shown.stdout).toContain('! Not in it: 10 of Comment, which refer to these rows.')
     const id = /✔ (\S+)/.exec(shown.stdout)![1]!
-    expect(id).toMatch(/^backup_\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ_mod$/)
+    expect(id).toMatch(/^backup_\d{4}-\d\d-\d\dT\d\d-\d\d-\d\dZ(-\d+)?_mod$/)
     const summary = JSON.parse(readFileSync(join(app.backups, 'backup_manifest.json'), 'utf8'))
     expect(summary.backups).toMatchObject([
       {
