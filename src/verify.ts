@@ -14,6 +14,7 @@ import type { operations } from './export-child.ts'
 import { findLatest, isLatestName } from './export-latest.ts'
 import { inspectFile } from './import.ts'
 import { type BackupFile, listStems, type Manifest, readManifest, updateManifest, verifyFile } from './manifest.ts'
+import { noteOpened } from './proven-keys.ts'
 import { withContent } from './stored-file.ts'
 
 export interface Verdict {
@@ -48,6 +49,7 @@ export async function verifyBackup(config: Config, stem: string, onProgress?: On
     const manifest = await readManifest(config.backupsDir, stem)
     for (const file of manifest.files) await verifyFile(config.backupsDir, file)
     for (const file of manifest.files) notes.push(...(await verifyContent(config, manifest, file, onProgress)))
+    notes.push(...(await noteKeys(config, manifest)))
   })
   const { ok, code, problem } = verdict
   if (ok || isDamage(code)) notes.push(...(await noteOn(config, stem, { lastCheck: asCheck(problem) })))
@@ -91,6 +93,14 @@ export async function noteOn(
     if (code === 'BACKUP_DAMAGED') return []
     return [`The result could not be kept in the manifest: ${message}`]
   }
+}
+
+/** Gives what to say where it could not be kept. */
+export async function noteKeys({ stateDir }: Config, manifest: Manifest): Promise<string[]> {
+  return await noteOpened(stateDir, manifest).then(
+    () => [],
+    (error: unknown) => [`That the key opens it could not be kept: ${asBootkeeperError(error).message}`],
+  )
 }
 
 async function judge(id: string, look: () => Promise<void>): Promise<Omit<Verdict, 'notes'>> {

@@ -55,6 +55,7 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
       'retention',
       'encryption',
       'stored-file',
+      'proven-keys',
       'script-analysis',
       'restore-script',
       'scope-words',
