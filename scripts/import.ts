@@ -5,7 +5,7 @@ import { basename } from 'node:path'
 import { command } from '../src/command-hint.ts'
 import { readConfig } from '../src/config.ts'
 import { BootkeeperError } from '../src/errors.ts'
-import { applyImport, exportPath, type ImportRequest, planImport } from '../src/import.ts'
+import { applyImport, exportPath, type ImportPlan, type ImportRequest, planImport } from '../src/import.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { type KeyWords, keyHelp, keyOptions } from './keys.ts'
 import { type RecordedOps, withOpsLock } from './open-ops.ts'
@@ -97,6 +97,7 @@ async function planOrApply(
       // What is new is the file's; the rows of the database are the user's to check.
       const changed = showExamples(plan, ['updated', 'removed'])
       process.stdout.write(`${showFile(plan.file, { withCounts: false })}\n${showReport(plan, false)}${changed}\n`)
+      process.stdout.write(showOther(plan))
       if (plan.into === 'new') process.stdout.write('There is no database that can be read: a new one would be made.\n')
       process.stdout.write(`Nothing was changed. To do it: ${again}\n`)
     }
@@ -120,8 +121,13 @@ async function planOrApply(
     process.stdout.write(
       `${showFile(result.file, { withCounts: false })}\n${showReport(result, true)}\n✔ ${request.path} is in ${ops.engine.description}.\n`,
     )
+    process.stdout.write(showOther(result))
     if (result.before) process.stdout.write(`  What was there until now: ${result.before}\n`)
     process.stdout.write(showAside(result.aside))
   }
   return 0
+}
+
+function showOther({ otherDatabase }: ImportPlan): string {
+  return otherDatabase === undefined ? '' : `! It is a backup of another database: ${otherDatabase}.\n`
 }

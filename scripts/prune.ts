@@ -6,6 +6,7 @@ import { command } from '../src/command-hint.ts'
 import { BootkeeperError } from '../src/errors.ts'
 import { formatBytes } from '../src/log.ts'
 import { type JudgedBackup, planPrune, prune } from '../src/prune.ts'
+import { kindOf } from '../src/retention.ts'
 import {
   type BackupKind,
   backupKinds,
@@ -61,9 +62,14 @@ export default async function pruneBackups(words: string[]): Promise<number> {
   if (kinds && !policy) throw new BootkeeperError('USAGE', '--for needs a rule, such as --last 5.')
   const run = async ({ config, engine, record }: Ops & Partial<RecordedOps>) => {
     const policies = policy ? override(config.retention, policy, kinds) : config.retention
-    const { plan, removed, freedBytes } = record
+    const {
+      plan: all,
+      removed,
+      freedBytes,
+    } = record
       ? await withProgress('removing backups', () => prune(config, engine, record, policies))
       : { plan: await planPrune(config, engine, policies), removed: [], freedBytes: 0 }
+    const plan = kinds ? all.filter(({ manifest }) => kinds.some((kind) => kind === kindOf(manifest))) : all
     const going = plan.filter(({ verdict }) => !verdict.keep)
     if (json) {
       process.stdout.write(`${JSON.stringify({ applied: apply, backups: plan.map(asJson), removed, freedBytes })}\n`)
@@ -71,7 +77,8 @@ export default async function pruneBackups(words: string[]): Promise<number> {
     }
     process.stdout.write(asTable(plan))
     const size = formatBytes(going.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0))
-    if (plan.length === 0) process.stdout.write(`There are no backups in ${config.backupsDir} yet.\n`)
+    if (all.length === 0) process.stdout.write(`There are no backups in ${config.backupsDir} yet.\n`)
+    else if (plan.length === 0) process.stdout.write(`Of the ${count(all.length)} none is of that kind.\n`)
     else if (apply) process.stdout.write(`✔ ${count(removed.length)} removed, ${formatBytes(freedBytes)} freed.\n`)
     else if (going.length === 0) process.stdout.write('Nothing would go.\n')
     else

@@ -19,6 +19,9 @@ export type Recipients = { keys: string[] } | { passphrase: string }
  */
 const scryptWorkFactor = 17
 
+/** As for the password of the console. Whoever has a file can try as often as they like. */
+const shortestPassphrase = 10
+
 const magic = 'age-encryption.org/v1\n'
 const armorBegin = '-----BEGIN AGE ENCRYPTED FILE-----'
 const armorEnd = '-----END AGE ENCRYPTED FILE-----'
@@ -56,7 +59,13 @@ export async function readRecipients(age: AgeSettings): Promise<Recipients | und
     return { keys }
   }
   const passphrase = await readPassphrase(age)
-  return passphrase === undefined ? undefined : { passphrase }
+  if (passphrase === undefined) return undefined
+  // Only for what is written: what somebody else encrypted with a short one is read all the same.
+  if (passphrase.length < shortestPassphrase)
+    throw wrong(
+      `The passphrase has ${passphrase.length} signs: at least ${shortestPassphrase} are needed, 20 are good.`,
+    )
+  return { passphrase }
 }
 
 /** The bytes of an age file with what `pieces` give. */

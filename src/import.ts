@@ -38,6 +38,8 @@ export interface ImportPlan {
   report: ImportReport
   /** `new`: there is no database, or none that can be read, and one is made. */
   into: 'present' | 'new'
+  /** The file belongs to a backup, which is one of this other database. */
+  otherDatabase?: string
 }
 
 export interface ImportResult extends ImportPlan {
@@ -79,18 +81,20 @@ interface SettledRequest extends ImportRequest {
   ofThisDatabase: boolean
   /** Known to hold a part: of another file that is found when it is read. */
   isPart: boolean
+  otherDatabase?: string
 }
 
 async function settle({ config, engine }: ImportTools, request: ImportRequest): Promise<SettledRequest> {
   const { path, mode } = request
   const manifest = await manifestOf(config, path)
   const isPart = manifest !== undefined && manifest.scope !== 'everything'
-  const ofThisDatabase = isPart && manifest.engine === engine.kind && manifest.database === engine.description
-  if (mode !== 'restore') return { ...request, mode, ofThisDatabase, isPart }
+  const isOther = manifest && (manifest.engine !== engine.kind || manifest.database !== engine.description)
+  const known = { ofThisDatabase: isPart && !isOther, isPart, ...(isOther ? { otherDatabase: manifest.database } : {}) }
+  if (mode !== 'restore') return { ...request, mode, ...known }
   const scope =
     manifest?.scope ?? (await inChild((child) => child.call('scopeOf', fileRequest(config, path, request.userName))))
   const isAll = scope === 'everything'
-  return { ...request, mode: isAll ? 'replace' : 'merge', ofThisDatabase, isPart: !isAll }
+  return { ...request, mode: isAll ? 'replace' : 'merge', ...known, isPart: !isAll }
 }
 
 /** Of the backup that the file belongs to; undefined for any other file. */
@@ -107,17 +111,25 @@ export async function planImport(tools: ImportTools, asked: ImportRequest): Prom
   const request = await settle(tools, asked)
   if ((await presence(engine, request)) === 'present')
     try {
-      return await staged(tools, request, live(engine), false, async (plan) => ({ ...plan, into: 'present' }))
+      return await staged(tools, request, live(engine), false, async (plan) => ({
+        ...plan,
+        into: 'present',
+        ...otherOf(request),
+      }))
     } catch (error) {
       requireReplaceable(error, request)
     }
   const scratch = partialPath(join(config.stateDir, 'import.db'))
   try {
     const empty = await makeEmpty(tools, scratch)
-    return await staged(tools, request, empty, false, async (plan) => ({ ...plan, into: 'new' }))
+    return await staged(tools, request, empty, false, async (plan) => ({ ...plan, into: 'new', ...otherOf(request) }))
   } finally {
     await removeDatabase(scratch)
   }
+}
+
+function otherOf({ otherDatabase }: SettledRequest): Pick<ImportPlan, 'otherDatabase'> {
+  return otherDatabase === undefined ? {} : { otherDatabase }
 }
 
 /** The caller holds the ops lock. Throws LOCK_HELD where a new database is needed while an app runs on the old one. */
@@ -136,7 +148,7 @@ export async function applyImport(tools: ImportTools, asked: ImportRequest): Pro
         throw withBackup(error, manifest.stem)
       })
       await noteRestored(config, request)
-      return { file, report, into: 'present', before: manifest.stem }
+      return { file, report, into: 'present', before: manifest.stem, ...otherOf(request) }
     })
   } catch (error) {
     requireReplaceable(error, request)
@@ -261,7 +273,7 @@ async function importIntoNew(tools: ImportTools, request: SettledRequest): Promi
     for (const name of ['inStep', 'export', 'copy', 'unprovenChange'] as const) delete state[name]
     await writeState(config.stateDir, state)
     await noteRestored(config, request)
-    return { ...done, into: 'new', ...(aside ? { aside } : {}) }
+    return { ...done, into: 'new', ...(aside ? { aside } : {}), ...otherOf(request) }
   } finally {
     lock.release()
     await removeDatabase(scratch)
@@ -271,7 +283,7 @@ async function importIntoNew(tools: ImportTools, request: SettledRequest): Promi
 /** Reads the file in a child process, which holds its rows and the plan for as long as `use` runs. */
 async function staged<Result>(
   { config, schema, origin, onProgress, signal }: ImportTools,
-  { path, userName, isPart: _, name: __, ...how }: SettledRequest,
+  { path, userName, isPart: _, name: __, otherDatabase: ___, ...how }: SettledRequest,
   into: ImportTarget,
   mayWrite: boolean,
   use: (plan: Omit<ImportPlan, 'into'>, apply: () => Promise<ImportReport>) => Promise<Result>,

@@ -48,7 +48,7 @@ describe.runIf(hasCompiler)('a disk that fills up', () => {
       'for ever',
       'a compressed and encrypted one',
       [],
-      { BACKUP_COMPRESSION: 'gzip', BACKUP_AGE_PASSPHRASE: 'p' },
+      { BACKUP_COMPRESSION: 'gzip', BACKUP_AGE_PASSPHRASE: 'a passphrase' },
       true,
     ],
     ['for ever', 'one of a table', ['--tables', 'User'], {}, true],

@@ -50,6 +50,7 @@ export const output = z.strictObject({
   file: fileOutput,
   report: reportOutput,
   into: z.enum(['present', 'new']).describe('new: there was no database that could be read, and one is made'),
+  otherDatabase: z.string().optional().describe('the file belongs to a backup of this other database'),
   before: z.string().optional().describe('the backup of what was there before'),
   aside: z.string().optional().describe('where the file is that was there before'),
 })
