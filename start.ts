@@ -8,21 +8,33 @@ import { errorFields, type Log, openLog } from './src/log.ts'
 import { listenForSignals, Stopped } from './src/signals.ts'
 
 const signals = listenForSignals()
-let config: Config | undefined
-let log: Log = openLog({ level: 'info', format: process.stdout.isTTY ? 'pretty' : 'json' })
-try {
-  config = readConfig(process.argv.slice(process.argv[2] === '--' ? 3 : 2))
-  log = openLog({ level: config.logLevel, format: config.logFormat })
-  process.exitCode = await bootAndSupervise(config, log, signals)
-} catch (thrown) {
-  if (thrown instanceof Stopped) {
-    log.info(`Stopped by ${thrown.signal}: nothing is half-done.`)
-    process.exitCode = thrown.exitCode
-  } else {
+
+/** undefined: the page of maintenance mode was asked to boot again. */
+async function bootOnce(): Promise<number | undefined> {
+  let config: Config | undefined
+  let log: Log = openLog({ level: 'info', format: process.stdout.isTTY ? 'pretty' : 'json' })
+  try {
+    config = readConfig(process.argv.slice(process.argv[2] === '--' ? 3 : 2))
+    log = openLog({ level: config.logLevel, format: config.logFormat })
+    return await bootAndSupervise(config, log, signals)
+  } catch (thrown) {
+    if (thrown instanceof Stopped) {
+      log.info(`Stopped by ${thrown.signal}: nothing is half-done.`)
+      return thrown.exitCode
+    }
     const error = asBootkeeperError(thrown)
     log.error(errorFields(error), error.message)
     if (error.code === 'INTERNAL') log.error({ detail: error.stack }, 'Where it happened:')
-    process.exitCode =
-      config?.onBootFailure === 'maintenance' ? await serveMaintenance(config, error, log, signals) : error.exitCode
+    if (config?.onBootFailure !== 'maintenance') return error.exitCode
+    return await serveMaintenance(config, error, log, signals).catch((unserved: unknown) => {
+      const problem = asBootkeeperError(unserved)
+      log.error(errorFields(problem), problem.message)
+      return error.exitCode
+    })
   }
 }
+
+let exitCode: number | undefined
+do exitCode = await bootOnce()
+while (exitCode === undefined)
+process.exitCode = exitCode

@@ -49,8 +49,9 @@ export async function changeData({ database: path }: Project): Promise<void> {
 }
 
 /** Bootkeeper, until the app starts. `parts` are its steps. */
-export async function bootOurs(project: Project): Promise<Sample> {
-  const run = await untilStarted(project, process.execPath, [builtStart, '--'], { LOG_FORMAT: 'json' }, 600_000)
+export async function bootOurs(project: Project, env: Record<string, string> = {}): Promise<Sample> {
+  const words = [builtStart, '--']
+  const run = await untilStarted(project, process.execPath, words, { LOG_FORMAT: 'json', ...env }, 600_000)
   return { ...run, parts: stepTimes(run.output) }
 }
 

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { formatBytes } from '../src/log.ts'
 import { measureBoot } from './boot.ts'
+import { measureConsole, showAdded } from './console.ts'
 import { measureCopy } from './copy.ts'
 import { measureExport } from './export.ts'
 import { measureImport } from './import.ts'
@@ -20,16 +21,17 @@ import { type Comparison, formatRows, showComparison } from './results.ts'
 const help = `Measures Bootkeeper beside the usual tools: npm run bench -- [options]
 
   --rows LIST   rows of UserMedia, such as 0,10000,100000  (else: what each part is about)
-  --only LIST   of boot, copy, export, import, loop
+  --only LIST   of boot, console, copy, export, import, loop
   --pairs N     rounds of each comparison  (else 5, and 3 for boots on a million rows)
   --json FILE   write the results as JSON too
   --patience N  seconds that each round waits for other programs to leave the machine alone  (else 0)
   --keep DIR    keep the generated databases there, and use those that it has
 `
 
-const parts = ['boot', 'copy', 'export', 'import', 'loop'] as const
+const parts = ['boot', 'console', 'copy', 'export', 'import', 'loop'] as const
 const usualRows = {
   boot: [0, 10_000, 100_000, 1_000_000],
+  console: [10_000],
   copy: [100_000, 1_000_000],
   export: [100_000, 1_000_000],
   import: [30_000, 100_000, 1_000_000],
@@ -76,6 +78,12 @@ async function runAll(): Promise<void> {
         const loop = await measureLoop(folder, database, rows)
         loops.push(loop)
         print(`\n${showLoop(loop)}`)
+        continue
+      }
+      if (part === 'console') {
+        const measured = await measureConsole(database, rows, turns)
+        comparisons.push(measured.comparison)
+        print(`\n${showComparison(measured.comparison)}\n${showAdded(measured)}`)
         continue
       }
       const measured =

@@ -2,7 +2,7 @@
 // Guarantees: only what its manifest says changes, never its files; under the ops lock, so that no prune overlooks it.
 
 import { command } from '../src/command-hint.ts'
-import { readManifest, updateManifest } from '../src/manifest.ts'
+import { pinBackup } from '../src/pin.ts'
 import { readState } from '../src/state.ts'
 import { withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
@@ -27,12 +27,7 @@ export default async function pin(words: string[]): Promise<number> {
   if (!parsed) return 0
   const { off = false, json = false } = parsed.values
   return await withOpsLock('a pin', async ({ config, record }) => {
-    const { pinned, ...manifest } = await readManifest(config.backupsDir, parsed.positionals[0]!)
-    const id = manifest.stem
-    if (off === (pinned === true))
-      await record({ action: 'pin', entity: 'backup', ids: [id], metadata: { pinned: !off } }, () =>
-        updateManifest(config.backupsDir, off ? manifest : { ...manifest, pinned: true }),
-      )
+    const id = await pinBackup(config, record, parsed.positionals[0]!, !off)
     const cameUp = (await readState(config.stateDir)).pinned === id
     if (json) process.stdout.write(`${JSON.stringify({ id, pinned: !off })}\n`)
     else if (!off) process.stdout.write(`✔ ${id} is kept for good.\n`)

@@ -3,9 +3,11 @@
 // anything is read.
 
 import { command } from '../src/command-hint.ts'
+import type { Config } from '../src/config.ts'
+import type { Engine } from '../src/engines/engine.ts'
 import { BootkeeperError } from '../src/errors.ts'
 import { formatBytes } from '../src/log.ts'
-import { type JudgedBackup, planPrune, prune } from '../src/prune.ts'
+import { type JudgedBackup, planPrune, planRemoval, prune, removeByHand } from '../src/prune.ts'
 import { kindOf } from '../src/retention.ts'
 import {
   type BackupKind,
@@ -27,8 +29,10 @@ holds rows and pinned ones always stay. docs/how-tos/keep-and-remove-backups.md 
   npm run db:prune -- --apply
   npm run db:prune -- --for boot --last 3
   npm run db:prune -- --for manual,scheduled --daily 7 --monthly 12 --max-size 20GB --apply
+  npm run db:prune -- --remove backup_2026-11-20T10-30-00Z --apply
 
   --apply       remove them
+  --remove ID   this one, whatever the policies say; not one that is pinned, in use, or the last that holds what it holds
   --json        print one object
 
 Instead of the settings (KEEP_BOOT_BACKUPS, RETENTION, TABLE_RETENTION, SAFETY_RETENTION):
@@ -45,6 +49,7 @@ Instead of the settings (KEEP_BOOT_BACKUPS, RETENTION, TABLE_RETENTION, SAFETY_R
 export default async function pruneBackups(words: string[]): Promise<number> {
   const parsed = readWords(words, help, {
     apply: { type: 'boolean' },
+    remove: { type: 'string' },
     json: { type: 'boolean' },
     for: { type: 'string' },
     last: { type: 'string' },
@@ -60,6 +65,9 @@ export default async function pruneBackups(words: string[]): Promise<number> {
   const policy = policyAsked(parsed.values)
   const kinds = kindsAsked(parsed.values.for)
   if (kinds && !policy) throw new BootkeeperError('USAGE', '--for needs a rule, such as --last 5.')
+  const { remove } = parsed.values
+  if (remove !== undefined && policy)
+    throw new BootkeeperError('USAGE', '--remove names one backup, and goes with no rule.')
   const run = async ({ config, engine, record }: Ops & Partial<RecordedOps>) => {
     const policies = policy ? override(config.retention, policy, kinds) : config.retention
     const {
@@ -67,8 +75,10 @@ export default async function pruneBackups(words: string[]): Promise<number> {
       removed,
       freedBytes,
     } = record
-      ? await withProgress('removing backups', () => prune(config, engine, record, policies))
-      : { plan: await planPrune(config, engine, policies), removed: [], freedBytes: 0 }
+      ? await withProgress('removing backups', () =>
+          remove === undefined ? prune(config, engine, record, policies) : removeByHand(config, engine, record, remove),
+        )
+      : { plan: await planned(config, engine, policies, remove), removed: [], freedBytes: 0 }
     const plan = kinds ? all.filter(({ manifest }) => kinds.some((kind) => kind === kindOf(manifest))) : all
     const going = plan.filter(({ verdict }) => !verdict.keep)
     if (json) {
@@ -88,6 +98,11 @@ export default async function pruneBackups(words: string[]): Promise<number> {
     return 0
   }
   return await (apply ? withOpsLock('a prune', run) : withOps(run))
+}
+
+async function planned(config: Config, engine: Engine, policies: Policies, remove: string | undefined) {
+  if (remove === undefined) return await planPrune(config, engine, policies)
+  return [await planRemoval(config, engine, remove)]
 }
 
 function policyAsked(values: Partial<Record<string, string | boolean>>): Policy | undefined {

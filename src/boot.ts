@@ -292,27 +292,44 @@ async function recordBoot(config: Config, state: BootState, { steps }: Timeline,
   await writeState(config.stateDir, state)
 }
 
-/** Keeps the container up with one page that says what happened, until a signal ends it. */
+/**
+ * Keeps the container up with a page that says what happened, and from which a backup can be put back, until a signal
+ * ends it: the exit code to leave with; or until the page asks to boot again: undefined.
+ */
 export async function serveMaintenance(
   config: Config,
   error: BootkeeperError,
   log: Log,
   signals: Signals,
-): Promise<number> {
-  const console = await openFailurePage(config, log, {
-    app: appIdentity(process.cwd())?.name ?? 'The app',
-    bootkeeper: bootkeeperVersion(),
-    failure: error,
+): Promise<number | undefined> {
+  const content = { app: appIdentity(process.cwd())?.name ?? 'The app', bootkeeper: bootkeeperVersion() }
+  const stop = new AbortController()
+  let isAgain = false
+  const startAgain = () => {
+    isAgain = true
+    stop.abort()
+  }
+  const maintenance = { failure: error, startAgain }
+  const page = await openConsole(config, log, { ...content, appRuns: false, maintenance }).catch((thrown: unknown) => {
+    const problem = asBootkeeperError(thrown)
+    // Another port would not be looked at, and a page without a door is better than none.
+    if (problem.code === 'SETTINGS_INVALID') throw problem
+    log.warn(errorFields(problem), `The page of maintenance mode can only say what happened: ${problem.message}`)
+    return openFailurePage(config, log, { ...content, failure: error })
   })
   log.warn(
     errorFields(error),
-    `Maintenance mode: ${console.url} says what happened. Restart the container to try again.`,
+    `Maintenance mode: ${page.url} says what happened, and can put a backup back. Restart the container to try again.`,
   )
+  if (page.invitation) log.info(page.invitation)
   await new Promise<void>((resolve) => {
+    stop.signal.addEventListener('abort', () => resolve())
     signals.passTo((signal) => {
       if (asksForStop(signal)) resolve()
     })
   })
-  await console.close()
-  return error.exitCode
+  await page.close()
+  if (!isAgain) return error.exitCode
+  signals.passTo(undefined)
+  return undefined
 }

@@ -229,6 +229,12 @@ export const errorTable = {
     safe: 'The database and the backups have nothing to do with it; the log was only read.',
     next: 'Compare it with a copy of data/.bootkeeper/operations.jsonl from elsewhere.',
   },
+  BACKUP_KEPT: {
+    exitCode: 65,
+    meaning: 'A backup that somebody wants to remove is pinned, in use, or the last that holds what it holds.',
+    safe: 'Nothing was removed.',
+    next: 'Take a newer backup first: what that one holds as well may go. `npx bootkeeper prune` says why each stays.',
+  },
   PRUNE_INCOMPLETE: {
     exitCode: 74,
     meaning: 'Some of the backups that were to go could not be removed.',

@@ -4,6 +4,7 @@
 import { reportProgress, serveOperations } from './child.ts'
 import type { DataModel } from './data-model.ts'
 import type { ExportHeaderInput } from './engines/engine-export.ts'
+import { readPresentModel } from './engines/present-model.ts'
 import { openExportWriter, verifyExport } from './formats/bootkeeper.ts'
 import type { SchemaFile } from './prisma/schema-files.ts'
 
@@ -14,6 +15,8 @@ export interface ExportRequest {
   model: DataModel
   header: ExportHeaderInput
   target: string
+  /** The database may be of an older schema: what it has of the model. */
+  asFarAsPresent?: boolean
 }
 
 export const operations = {
@@ -24,7 +27,7 @@ export const operations = {
   },
 
   /** Rows by model, and about how many bytes they will be as an export. */
-  async measure({ engine, database, model, header }: Omit<ExportRequest, 'target'>) {
+  async measure({ engine, database, model, header }: Omit<ExportRequest, 'target' | 'asFarAsPresent'>) {
     if (engine === 'sqlite') {
       const { measureSqlite } = await import('./engines/sqlite-export.ts')
       return measureSqlite({ databasePath: database, model, header })
@@ -34,7 +37,8 @@ export const operations = {
   },
 
   /** Writes the export, then reads it back from the disk. Throws EXPORT_FAILED, EXPORT_DAMAGED, VALUE_NOT_EXPORTABLE. */
-  async write({ engine, database, model, header, target }: ExportRequest) {
+  async write({ engine, database, model: wanted, header, target, asFarAsPresent }: ExportRequest) {
+    const model = asFarAsPresent ? await readPresentModel(engine, database, wanted) : wanted
     const options = { model, header, target, openWriter: openExportWriter, onProgress: reportProgress }
     if (engine === 'sqlite') {
       const { exportSqlite } = await import('./engines/sqlite-export.ts')

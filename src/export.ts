@@ -34,6 +34,8 @@ export interface WatchExport {
   signal?: AbortSignal
   /** Rows that were written so far. */
   onProgress?: (rows: number) => void
+  /** The database may be of an older schema than the app: what it has of that. */
+  asFarAsPresent?: boolean
 }
 
 /** `copy` is the one that this boot made; the export joins its backup. */
@@ -148,7 +150,7 @@ export async function writeExport(
   origin: Origin,
   stem: string,
   target: string,
-  { signal, onProgress }: WatchExport = {},
+  { signal, onProgress, asFarAsPresent = false }: WatchExport = {},
   scope: Scope = 'everything',
 ): Promise<VerifiedExport> {
   const model = await readDataModelCached(config, schema, origin.prisma, signal)
@@ -162,6 +164,7 @@ export async function writeExport(
         model,
         header: headerOf(origin, stem, scope),
         target,
+        asFarAsPresent,
       },
       signal,
     )

@@ -260,13 +260,13 @@ export function totalOf(counts: Record<string, number>): number {
 }
 
 /** Reads a file of a backup back. Throws BACKUP_DAMAGED, naming the file. */
-export async function verifyFile(backupsDir: string, file: BackupFile): Promise<void> {
+export async function verifyFile(backupsDir: string, file: BackupFile, signal?: AbortSignal): Promise<void> {
   const path = join(backupsDir, file.name)
   const size = await sizeOf(path)
   if (size === undefined) throw new BootkeeperError('BACKUP_DAMAGED', `${path} is missing.`)
   if (size !== file.sizeBytes)
     throw new BootkeeperError('BACKUP_DAMAGED', `${path} has ${size} bytes, but was written with ${file.sizeBytes}.`)
-  if ((await sha256OfFile(path)) !== file.sha256)
+  if ((await sha256OfFile(path, signal)) !== file.sha256)
     throw new BootkeeperError('BACKUP_DAMAGED', `${path} does not match its checksum.`)
 }
 

@@ -1,4 +1,4 @@
-// Removes backups that the policies do not keep: the one way that a backup ever goes.
+// Removes backups that the policies do not keep, or that somebody named: the one way that a backup ever goes.
 // Guarantees: only what src/retention.ts judged so, under the ops lock, so that nobody else writes or removes a backup
 // meanwhile; what a removal left behind when it was cut short is finished by the next one; a state that was lost makes
 // nothing go.
@@ -6,15 +6,26 @@
 import { readdir } from 'node:fs/promises'
 import { mayHoldRows } from './best-backup.ts'
 import { localTimeZone } from './calendar.ts'
+import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
-import { asBootkeeperError, BootkeeperError } from './errors.ts'
+import { asBootkeeperError, BootkeeperError, errorTable } from './errors.ts'
 import { type Lock, takeLock } from './lock.ts'
-import { copyOf, isVerified, listBackups, listStems, type Manifest, removeBackup, settleRemovals } from './manifest.ts'
+import {
+  copyOf,
+  isVerified,
+  listBackups,
+  listStems,
+  type Manifest,
+  readManifest,
+  removeBackup,
+  settleRemovals,
+  stemOf,
+} from './manifest.ts'
 import { type ProvenKeys, readProvenKeys } from './proven-keys.ts'
 import type { RecordOperation } from './record.ts'
 import { judge, type RetentionEntry, type RetentionFacts, type RetentionRule, type Verdict } from './retention.ts'
-import type { Policies } from './retention-policy.ts'
+import { backupKinds, type Policies } from './retention-policy.ts'
 import { type BootState, readState } from './state.ts'
 import { writeTableSummary } from './table-summary.ts'
 
@@ -35,10 +46,13 @@ export interface Pruned {
   freedBytes: number
 }
 
+/** Which database it is. It need not answer. */
+type Address = Pick<Engine, 'kind' | 'description'>
+
 /** What a prune would do now. Changes nothing. Oldest first. */
 export async function planPrune(
   config: Config,
-  engine: Engine,
+  engine: Address,
   policies: Policies = config.retention,
   now = new Date(),
 ): Promise<JudgedBackup[]> {
@@ -56,11 +70,41 @@ export async function planPrune(
  */
 export async function prune(
   config: Config,
-  engine: Engine,
+  engine: Address,
   record: RecordOperation,
   policies?: Policies,
 ): Promise<Pruned> {
   return await removeRecorded(config, await planPrune(config, engine, policies), record)
+}
+
+// Of what somebody removes by hand no policy counts, but all that keeps a policy from removing the wrong one.
+const keepNothing: Policies = Object.fromEntries(backupKinds.map((kind) => [kind, { last: 0 }]))
+
+/** Why a backup may not be removed by hand, by stem. The others may, each by itself. */
+export async function reasonsToKeep(config: Config, engine: Address): Promise<Map<string, string>> {
+  const plan = await planPrune(config, engine, keepNothing)
+  return new Map(plan.flatMap(({ manifest, verdict }) => (verdict.keep ? [[manifest.stem, verdict.reason]] : [])))
+}
+
+/** What a removal of this backup would do. Changes nothing. Throws BACKUP_NOT_FOUND, BACKUP_DAMAGED, BACKUP_KEPT. */
+export async function planRemoval(config: Config, engine: Address, name: string): Promise<JudgedBackup> {
+  const { stem } = await readManifest(config.backupsDir, stemOf(name))
+  const judged = (await planPrune(config, engine, keepNothing)).find(({ manifest }) => manifest.stem === stem)!
+  const { keep, rule, reason } = judged.verdict
+  if (!keep) return { ...judged, verdict: { stem, keep, rule: 'by-hand', reason: 'asked for by hand' } }
+  throw new BootkeeperError('BACKUP_KEPT', `${stem} is kept: ${reason}.`, {
+    next: rule === 'pinned' ? `Unpin it first: ${command('pin', stem, '--off')}` : errorTable.BACKUP_KEPT.next,
+  })
+}
+
+/** Judges and removes one. The caller holds the ops lock. Throws as `planRemoval`, and PRUNE_INCOMPLETE. */
+export async function removeByHand(
+  config: Config,
+  engine: Address,
+  record: RecordOperation,
+  name: string,
+): Promise<Pruned> {
+  return await removeRecorded(config, [await planRemoval(config, engine, name)], record)
 }
 
 /** undefined: an ops command is at work; the next prune will do what is to be done. */
@@ -74,7 +118,7 @@ export async function lockForPrune(config: Config): Promise<Lock | undefined> {
 }
 
 /** While boots fail: of what they made since the app last came up only the first and the newest stay. */
-export async function thinOutFailing(config: Config, engine: Engine, record: RecordOperation): Promise<void> {
+export async function thinOutFailing(config: Config, engine: Address, record: RecordOperation): Promise<void> {
   const rules: RetentionRule[] = ['unproven', 'failed-start']
   const lock = await lockForPrune(config)
   if (!lock) return
@@ -159,7 +203,7 @@ function asEntry(manifest: Manifest, unknownFile: string | undefined, provenKeys
   }
 }
 
-function factsOf(state: BootState, engine: Engine): RetentionFacts {
+function factsOf(state: BootState, engine: Address): RetentionFacts {
   const { pinned, leftBehind, begunAt, copy, export: exported, unprovenChange, restored } = state
   const inUse: [string | undefined, string][] = [
     [restored?.stem, 'the one that was put back last'],
@@ -189,6 +233,7 @@ async function unknownFiles(backupsDir: string, manifests: Manifest[]): Promise<
   const ownerOf = (name: string) =>
     longestFirst.find((stem) => name.startsWith(`${stem}.`) || name.startsWith(`${stem}_`))
   const found = new Map<string, string>()
+  if (stems.length === 0) return new Map()
   for (const name of (await readdir(backupsDir)).sort()) {
     const owner = known.has(name) ? undefined : ownerOf(name)
     if (owner) found.set(owner, name)

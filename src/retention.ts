@@ -56,7 +56,7 @@ export interface RetentionFacts {
 export const retentionRules = [
   ...(['other-database', 'unknown-trigger', 'unknown-file', 'pinned', 'in-use', 'left-behind', 'future'] as const),
   ...(['no-policy', 'no-proof', ...countRules, 'max-age', 'max-size'] as const),
-  ...(['unproven', 'failed-start', 'last-verified', 'holds-rows', 'not-covered', 'beyond'] as const),
+  ...(['unproven', 'failed-start', 'last-verified', 'holds-rows', 'not-covered', 'beyond', 'by-hand'] as const),
 ] as const
 
 /** The one that decided. */

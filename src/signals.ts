@@ -29,8 +29,8 @@ export class Stopped extends Error {
 export interface Signals {
   /** Aborted, with a Stopped as its reason, by the first signal that asks for a stop while nobody takes them. */
   readonly stop: AbortSignal
-  /** From now on `take` gets every signal. */
-  passTo(take: (signal: NodeJS.Signals) => void): void
+  /** From now on `take` gets every signal; undefined: they stop what is under way again. */
+  passTo(take: ((signal: NodeJS.Signals) => void) | undefined): void
 }
 
 export function listenForSignals(): Signals {

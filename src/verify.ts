@@ -43,12 +43,17 @@ export async function listVerifiable(config: Config): Promise<string[]> {
 }
 
 /** Never throws for damage. Throws BACKUP_NOT_FOUND. */
-export async function verifyBackup(config: Config, stem: string, onProgress?: OnProgress): Promise<Verdict> {
+export async function verifyBackup(
+  config: Config,
+  stem: string,
+  onProgress?: OnProgress,
+  signal?: AbortSignal,
+): Promise<Verdict> {
   const notes: string[] = []
   const verdict = await judge(stem, async () => {
     const manifest = await readManifest(config.backupsDir, stem)
-    for (const file of manifest.files) await verifyFile(config.backupsDir, file)
-    for (const file of manifest.files) notes.push(...(await verifyContent(config, manifest, file, onProgress)))
+    for (const file of manifest.files) await verifyFile(config.backupsDir, file, signal)
+    for (const file of manifest.files) notes.push(...(await verifyContent(config, manifest, file, onProgress, signal)))
     notes.push(...(await noteKeys(config, manifest)))
   })
   const { ok, code, problem } = verdict
@@ -120,16 +125,23 @@ async function verifyContent(
   manifest: Manifest,
   file: BackupFile,
   onProgress: OnProgress | undefined,
+  signal: AbortSignal | undefined,
 ): Promise<string[]> {
-  if (file.role === 'copy') return await withContent(config, file, (path) => verifyCopy(manifest, file, path))
-  if (file.role === 'export') await verifyExportCounts(config, file, join(config.backupsDir, file.name), onProgress)
+  if (file.role === 'copy') return await withContent(config, file, (path) => verifyCopy(manifest, file, path, signal))
+  const path = join(config.backupsDir, file.name)
+  if (file.role === 'export') await verifyExportCounts(config, file, path, onProgress, signal)
   return []
 }
 
-async function verifyCopy(manifest: Manifest, file: BackupFile, path: string): Promise<string[]> {
+async function verifyCopy(
+  manifest: Manifest,
+  file: BackupFile,
+  path: string,
+  signal: AbortSignal | undefined,
+): Promise<string[]> {
   const engine = await openReader(manifest)
   try {
-    const [problem] = await engine.checkCopy(path, undefined, { counts: file.counts })
+    const [problem] = await engine.checkCopy(path, signal, { counts: file.counts })
     if (problem) throw new BootkeeperError('BACKUP_DAMAGED', `${path} is damaged: ${problem}.`)
     return []
   } catch (error) {
@@ -159,8 +171,9 @@ async function verifyExportCounts(
   file: BackupFile,
   path: string,
   onProgress: OnProgress | undefined,
+  signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { counts } = await inspectFile(config, path, undefined, onProgress)
+  const { counts } = await inspectFile(config, path, undefined, onProgress, signal)
   for (const [model, rows] of Object.entries(file.counts ?? {}))
     if (counts[model] !== rows)
       throw new BootkeeperError(

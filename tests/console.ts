@@ -39,7 +39,10 @@ export async function openTestConsole(
   words: string[] = [],
 ): Promise<TestConsole> {
   const boot = startBoot(app, words, env)
-  const launched = await boot.until(({ step, state }) => step === 'launch' && state === 'done')
+  // Of a boot that failed in maintenance mode the console is up as well.
+  const launched = await boot.until(
+    ({ step, state, msg }) => (step === 'launch' && state === 'done') || msg.startsWith('Maintenance mode'),
+  )
   const url = /http:\S+\d/.exec(launched.msg)![0]
   const access = readFileSync(join(app.dir, 'data/.bootkeeper/console/access.json'), 'utf8')
   const isOpen = !access.includes('"password"') && access.includes('signingKey')

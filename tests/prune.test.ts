@@ -6,6 +6,7 @@ import { spawnSync } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { output } from '../scripts/outputs/prune.ts'
 import { listBackups, type Manifest, readManifest, updateManifest, verifyFile } from '../src/manifest.ts'
 import { boot, makeApp, ops, root, startBoot, type TestApp } from './harness.ts'
 
@@ -104,6 +105,44 @@ test('RETENTION removes what was made by hand, after a backup that succeeded and
   const left = await stems(app)
   for (const stem of made) expect(left).not.toContain(stem)
   await requireWhole(app)
+})
+
+test('one backup is removed by its name, but none that is pinned, in use, or the last that holds what it holds', async () => {
+  const app = await upApp()
+  const made = [await backup(app), await backup(app), await backup(app)] as const
+  const before = app.files()
+  const { stdout } = await ops(app, 'prune', '--remove', made[0])
+  expect(stdout).toContain(`Nothing was removed. To do it: npx bootkeeper prune --remove ${made[0]} --apply`)
+  expect(app.files()).toEqual(before)
+  const planned = await plan(app, '--remove', made[0])
+  expect(output.parse(planned)).toMatchObject({
+    applied: false,
+    backups: [{ id: made[0], keep: false, rule: 'by-hand' }],
+    removed: [],
+  })
+  await ops(app, 'pin', made[1])
+  const inUse = app.state().pinned!
+  for (const [id, why] of [
+    [made[1], 'pinned'],
+    [made[2], 'the last verified one'],
+    [inUse, 'the newest that the app came up on'],
+  ] as const)
+    for (const words of [[], ['--apply']]) {
+      const refused = await ops(app, 'prune', '--remove', id, ...words)
+      expect([id, refused.exitCode]).toEqual([id, 65])
+      expect(refused.stderr).toContain(`${id} is kept: ${why}`)
+    }
+  expect((await ops(app, 'prune', '--remove', 'backup_none')).stderr).toContain('There is no backup named backup_none')
+  expect(app.files()).toEqual(before)
+  const { removed, freedBytes } = await plan(app, '--remove', made[0], '--apply')
+  expect([removed, freedBytes > 0]).toEqual([[made[0]], true])
+  expect(await stems(app)).not.toContain(made[0])
+  await requireWhole(app)
+  const { stdout: log } = await ops(app, 'log', '--json')
+  expect(JSON.parse(log).find(({ action }: { action: string }) => action === 'prune')).toMatchObject({
+    ids: [made[0]],
+    metadata: { reasons: { [made[0]]: 'asked for by hand' } },
+  })
 })
 
 test('a pin keeps a backup, and taken off it keeps it no longer', async () => {

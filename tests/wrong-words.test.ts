@@ -57,6 +57,7 @@ const refused: Record<string, Refused[]> = {
     { words: ['--max-size', 'big'], names: '"big"' },
     { words: ['--last', '5,daily=3'], names: '5,daily=3' },
     { words: ['--for', 'boot'], names: '--for needs a rule' },
+    { words: ['--remove', 'backup_x', '--last', '5'], names: '--remove names one backup' },
     { words: ['--for', 'boots', '--last', '5'], names: '"boots"' },
     { words: ['--for', 'boot,', '--last', '5'], names: '""' },
   ],

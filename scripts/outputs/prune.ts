@@ -21,7 +21,7 @@ export const output = z.strictObject({
         reason: z.string().describe('in words'),
       }),
     )
-    .describe('all that there were, oldest first'),
+    .describe('all that there were, oldest first; with --remove that one'),
   removed: z.array(z.string()).describe('stems; also those whose removal an earlier prune had begun'),
   freedBytes: bytes,
 })

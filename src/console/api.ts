@@ -7,16 +7,17 @@ import { createReadStream } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
-import { openEngine } from '../engines/open.ts'
 import { asBootkeeperError, BootkeeperError, type ErrorCode } from '../errors.ts'
 import type { Log } from '../log.ts'
-import { exportOf, listBackups, readManifest, rowsOf, verifyFile, whyMade } from '../manifest.ts'
-import { readState } from '../state.ts'
+import { exportOf, readManifest, verifyFile } from '../manifest.ts'
 import type { Access, NewSession, Session } from './access.ts'
-import { type Call, type Input, inputs, type Outputs, type Overview } from './contract.ts'
+import { listForPage, pin, remove } from './backup-list.ts'
+import { type Call, type Input, inputs, type Outputs } from './contract.ts'
+import { openDatabases } from './database.ts'
 import { failureOf, openOperations } from './operations.ts'
+import { overviewOf } from './overview.ts'
 import { cookieOf, isSecure, readJson, requireOwnOrigin } from './request.ts'
-import { openFlow } from './restore-flow.ts'
+import { exclusive, openFlow } from './restore-flow.ts'
 import { openTickets } from './tickets.ts'
 import { openUploads } from './uploads.ts'
 
@@ -29,6 +30,14 @@ export interface ApiTools {
   app: string
   bootkeeper: string
   appRuns: boolean
+  maintenance: Maintenance | undefined
+}
+
+/** The console is the page of a boot that failed. */
+export interface Maintenance {
+  failure: BootkeeperError
+  /** Ends this console, and boots. */
+  startAgain(): void
 }
 
 export interface Api {
@@ -47,10 +56,15 @@ type Handlers = { [Name in Call]: (input: Input<Name>, asked: Asked) => Promise<
 
 const open: Call[] = ['POST /api/claim', 'POST /api/sign-in']
 
-export async function openApi({ config, log, access, directory, app, bootkeeper, appRuns }: ApiTools): Promise<Api> {
+export async function openApi(tools: ApiTools): Promise<Api> {
+  const { config, log, access, directory, app, bootkeeper, appRuns, maintenance } = tools
   const operations = await openOperations(join(directory, 'operations'), log)
   const uploads = await openUploads(join(directory, 'uploads'), config.uploadLimitBytes)
-  const flow = openFlow({ config, log, operations, uploads, appRuns, onRestored: () => access.finishSetup() })
+  const databases = openDatabases(config, log, maintenance !== undefined)
+  const flow = openFlow({
+    ...{ config, databases, operations, uploads, appRuns, isMaintenance: maintenance !== undefined },
+    onRestored: () => access.finishSetup(),
+  })
   const tickets = openTickets()
 
   const handlers: Handlers = {
@@ -68,25 +82,34 @@ export async function openApi({ config, log, access, directory, app, bootkeeper,
       return {}
     },
     async 'GET /api/overview'() {
-      return await overview()
+      return await overviewOf(config, {
+        ...{ app, bootkeeper, appRuns, isSetUp: access.isSetUp, failure: maintenance?.failure },
+        running: operations.running(exclusive),
+      })
     },
-    async 'GET /api/backups'() {
-      const backups = (await listBackups(config.backupsDir)).reverse()
-      const { pinned } = await readState(config.stateDir)
-      return {
-        backups: backups.map((manifest) => {
-          const rows = rowsOf(manifest)
-          return {
-            stem: manifest.stem,
-            createdAt: manifest.createdAt,
-            why: whyMade(manifest),
-            sizeBytes: manifest.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
-            ...(rows === undefined ? {} : { rows }),
-            hasExport: exportOf(manifest) !== undefined,
-            isPinned: manifest.pinned === true || manifest.stem === pinned,
-          }
-        }),
-      }
+    async 'GET /api/backups'({ limit }) {
+      return await listForPage(config, limit)
+    },
+    async 'POST /api/pins'({ backup, pinned }) {
+      await pin(databases, backup, pinned)
+      return {}
+    },
+    async 'POST /api/removals'({ backup }) {
+      return await remove(databases, backup)
+    },
+    async 'POST /api/start-again'(_, { response }) {
+      if (!maintenance)
+        throw new BootkeeperError('REQUEST_REFUSED', 'The app did start: there is nothing to start again.', {
+          next: 'Reload the page.',
+        })
+      const busy = operations.running(exclusive)
+      if (busy)
+        throw new BootkeeperError('LOCK_HELD', 'Something is still being done.', {
+          safe: 'This did nothing.',
+          next: 'Wait for its end, then start again.',
+        })
+      response.once('finish', maintenance.startAgain)
+      return {}
     },
     async 'POST /api/finish-setup'() {
       await access.finishSetup()
@@ -137,8 +160,11 @@ export async function openApi({ config, log, access, directory, app, bootkeeper,
   }
 
   async function run<Name extends Call>(name: Name, parameters: object, asked: Asked): Promise<Outputs[Name]> {
+    const { method, url = '' } = asked.request
     const body =
-      asked.request.method === 'GET' || asked.request.method === 'DELETE' ? {} : await readJson(asked.request)
+      method === 'GET' || method === 'DELETE'
+        ? Object.fromEntries(new URLSearchParams(url.split('?')[1]))
+        : await readJson(asked.request)
     const { success, data, error } = inputs[name].safeParse(
       body === null || typeof body !== 'object' ? body : { ...body, ...parameters },
     )
@@ -166,29 +192,6 @@ export async function openApi({ config, log, access, directory, app, bootkeeper,
       'set-cookie',
       `${access.cookieName}=${value}; Path=/api; Max-Age=${maxAgeSeconds}; HttpOnly; SameSite=Strict${secure}`,
     )
-  }
-
-  async function overview(): Promise<Overview> {
-    const [{ boots }, backups] = await Promise.all([readState(config.stateDir), listBackups(config.backupsDir)])
-    const newest = backups.at(-1)
-    const running = operations.running(['plan', 'restore', 'undo', 'backup'])
-    const engine = await openEngine(config.databaseUrl, { busyMs: config.busyWaitMs })
-    const { kind, description } = engine
-    await engine.close()
-    return {
-      app,
-      bootkeeper,
-      database: { engine: kind, description },
-      isSetUp: access.isSetUp,
-      appRuns,
-      uploadLimitBytes: config.uploadLimitBytes,
-      boots: boots
-        .slice(-5)
-        .reverse()
-        .map(({ at, outcome, code, steps }) => ({ at, outcome, steps, ...(code ? { code } : {}) })),
-      ...(running ? { running: { id: running.id, kind: running.kind } } : {}),
-      ...(newest ? { newestBackup: { stem: newest.stem, createdAt: newest.createdAt } } : {}),
-    }
   }
 
   /** Server-sent events: the whole operation each time, a few times a second at most. */

@@ -2,13 +2,15 @@
 // Guarantees: only the names listed here are answered, whatever a path looks like; what is put into the page is escaped.
 
 import { readFile } from 'node:fs/promises'
-import { BootkeeperError } from '../errors.ts'
+import { BootkeeperError, type ErrorCode, errorTable } from '../errors.ts'
 import { escapeHtml } from './pages.ts'
 
 /** What a stranger may know: whose page it is, and whether it asks for the setup code or for the password. */
 export interface PageFacts {
   app: string
   isClaimed: boolean
+  /** In maintenance mode: why the boot failed. What that means anybody may know, how it came about is in the log. */
+  failed: ErrorCode | undefined
 }
 
 const types: Record<string, { file: string; type: string }> = {
@@ -35,9 +37,14 @@ export async function assetOf(
     })
   })
   if (path !== '/') return { type: found.type, body }
+  const { meaning, safe } = facts.failed ? errorTable[facts.failed] : { meaning: '', safe: '' }
   const page = body
     .toString('utf8')
     .replaceAll('%APP%', escapeHtml(facts.app))
     .replaceAll('%CLAIMED%', String(facts.isClaimed))
+    .replaceAll('%FAILED%', escapeHtml(facts.failed ?? ''))
+    .replaceAll('%MEANING%', escapeHtml(meaning))
+    .replaceAll('%SAFE%', escapeHtml(safe))
+    .replaceAll('%STATE%', facts.failed ? 'did not start' : 'is up')
   return { type: found.type, body: page }
 }

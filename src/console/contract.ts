@@ -34,6 +34,12 @@ const operationRequest = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('undo'), restore: operationId }),
   /** Takes a backup now. */
   z.strictObject({ kind: z.literal('backup') }),
+  /** Reads a backup back, and with `drill` restores it into a scratch database. */
+  z.strictObject({ kind: z.literal('verify'), backup: stem, drill: z.boolean() }),
+  /** In maintenance mode: what it would do to put the copy of a backup in the place of the database. */
+  z.strictObject({ kind: z.literal('check-copy'), backup: stem }),
+  /** Does that, once the person has typed its code. */
+  z.strictObject({ kind: z.literal('put-back'), plan: operationId, code: z.string().max(40) }),
 ])
 
 export const inputs = {
@@ -41,7 +47,11 @@ export const inputs = {
   'POST /api/sign-in': z.strictObject({ password: z.string().max(200) }),
   'POST /api/sign-out': none,
   'GET /api/overview': none,
-  'GET /api/backups': none,
+  /** Of a GET all members come in the query. */
+  'GET /api/backups': z.strictObject({ limit: z.coerce.number().int().min(1).max(10_000) }),
+  'POST /api/pins': z.strictObject({ backup: stem, pinned: z.boolean() }),
+  'POST /api/removals': z.strictObject({ backup: stem }),
+  'POST /api/start-again': none,
   'POST /api/finish-setup': none,
   'POST /api/operations': operationRequest,
   'GET /api/operations/:id': z.strictObject({ id: operationId }),
@@ -57,7 +67,12 @@ export interface Outputs {
   'POST /api/sign-in': SignedIn
   'POST /api/sign-out': Record<string, never>
   'GET /api/overview': Overview
-  'GET /api/backups': { backups: BackupView[] }
+  'GET /api/backups': BackupList
+  'POST /api/pins': Record<string, never>
+  /** The stems that are gone: also of a removal that was cut short before. */
+  'POST /api/removals': { removed: string[]; freedBytes: number }
+  /** In maintenance mode: the boot begins again as soon as this is answered. */
+  'POST /api/start-again': Record<string, never>
   'POST /api/finish-setup': Record<string, never>
   'POST /api/operations': Operation
   'GET /api/operations/:id': Operation
@@ -81,7 +96,9 @@ export interface SignedIn {
 export interface Overview {
   app: string
   bootkeeper: string
-  database: { engine: 'sqlite' | 'postgresql'; description: string }
+  database: DatabaseView
+  /** The console is the page of a boot that failed: the app does not run. */
+  failure?: Failure & { step?: string }
   /** Somebody went through the wizard, or passed it by. */
   isSetUp: boolean
   /** The app runs beside the console, and has the database open. */
@@ -90,7 +107,27 @@ export interface Overview {
   boots: { at: string; outcome: 'ready' | 'failed'; code?: string; steps: StepRecord[] }[]
   /** What runs now, so that another tab can look on. */
   running?: { id: string; kind: OperationKind }
-  newestBackup?: { stem: string; createdAt: string }
+  /** Undefined: the folder cannot be read. */
+  backups?: { count: number; newest?: { stem: string; createdAt: string } }
+  lastDrill?: { stem: string; at: string; problem?: string }
+}
+
+export interface DatabaseView {
+  engine: 'sqlite' | 'postgresql'
+  description: string
+  /** Undefined: there is none, or nobody can say. */
+  sizeBytes?: number
+  /** SQLite's log beside it. */
+  walBytes?: number
+}
+
+export interface BackupList {
+  /** Newest first, as many as were asked for. */
+  backups: BackupView[]
+  total: number
+  /** What is no backup: one that runs, failed, was stopped, or has a damaged manifest. Newest first, the newest few. */
+  others: { id: string; status: string; createdAt: string; why: string; error?: { code: string; message: string } }[]
+  othersTotal: number
 }
 
 export interface BackupView {
@@ -99,9 +136,24 @@ export interface BackupView {
   why: string
   sizeBytes: number
   rows?: number
-  /** Whether it can be looked into and restored here. */
+  /** What is known of it. `damaged`: `problem` says what was found. */
+  condition: 'verified' | 'not verified' | 'damaged'
+  problem?: string
+  /** When it was read back last, after it was made. */
+  checkedAt?: string
+  /** When it was restored for practice last. */
+  drilledAt?: string
+  isEncrypted: boolean
   hasExport: boolean
+  hasCopy: boolean
+  /** Of everything: it can be restored for practice. */
+  isWhole: boolean
+  /** Somebody keeps it for good. */
   isPinned: boolean
+  /** The newest that the app came up on. */
+  isPinnedByBoot: boolean
+  /** Why it cannot be removed by hand. Undefined: it can. */
+  keptBecause?: string
 }
 
 export type OperationRequest = z.infer<typeof operationRequest>
@@ -164,11 +216,41 @@ export interface UndoResult {
   restored: string
 }
 
+export interface VerifyResult {
+  notes: string[]
+  /** Of a drill: what was restored, in words. */
+  restored?: string[]
+}
+
+export interface CopyPlan {
+  stem: string
+  createdAt: string
+  rows?: number
+  sizeBytes: number
+  /** What it would replace: `none`, there is nothing; `database`, backed up first, or set aside where it is damaged. */
+  present: 'none' | 'database'
+  into: string
+  /** It is a copy of another one. */
+  otherDatabase?: string
+  confirmation: Confirmation
+  /** The same in a terminal. */
+  command: string
+}
+
+export interface PutBackResult {
+  restored: string
+  aside?: string
+  notes: string[]
+}
+
 export type Operation =
   | OperationBase<'inspect', { file: FileDescription }>
   | OperationBase<'plan', PlanResult>
   | OperationBase<'restore', RestoreResult>
   | OperationBase<'undo', UndoResult>
   | OperationBase<'backup', { stem: string; files: { name: string; sizeBytes: number }[] }>
+  | OperationBase<'verify', VerifyResult>
+  | OperationBase<'check-copy', CopyPlan>
+  | OperationBase<'put-back', PutBackResult>
 
 export type OperationOf<Kind extends OperationKind> = Extract<Operation, { kind: Kind }>

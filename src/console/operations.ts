@@ -43,8 +43,9 @@ export interface Operations {
 }
 
 export async function openOperations(directory: string, log: Log): Promise<Operations> {
-  await makeDirectory(directory)
-  await sweepPartials(directory)
+  // On a full disk what is known can still be shown; what is begun says what is wrong.
+  await makeDirectory(directory).catch(() => undefined)
+  await sweepPartials(directory).catch(() => undefined)
   const known = await readAll(directory, log)
   const watchers = new Map<string, Set<(operation: Operation) => void>>()
   const stopping = new AbortController()
@@ -59,7 +60,7 @@ export async function openOperations(directory: string, log: Log): Promise<Opera
   for (const operation of known.values())
     if (operation.state === 'running') {
       fail(operation, interrupted('The server stopped while this ran.'))
-      await write(operation)
+      await keep(operation)
     }
 
   function tell(operation: Operation): void {
@@ -106,6 +107,7 @@ export async function openOperations(directory: string, log: Log): Promise<Opera
         startedAt: new Date().toISOString(),
         steps: steps.map((name) => ({ name, state: 'waiting' })),
       } as unknown as Operation
+      await makeDirectory(directory)
       await write(operation)
       known.set(id, operation)
       const reporter: Reporter = {
@@ -183,7 +185,7 @@ function fail(operation: Operation, error: BootkeeperError): void {
   operation.error = failureOf(error)
   operation.endedAt ??= new Date().toISOString()
   delete operation.rows
-  const writes = operation.kind === 'restore' || operation.kind === 'undo'
+  const writes = ['restore', 'undo', 'put-back'].includes(operation.kind)
   if (error.code === 'INTERRUPTED' && !writes) operation.error.safe = 'Nothing was changed.'
 }
 
@@ -194,7 +196,8 @@ function interrupted(message: string): BootkeeperError {
 /** One that cannot be read is left out: it is a record, and no data hangs on it. */
 async function readAll(directory: string, log: Log): Promise<Map<string, Operation>> {
   const known = new Map<string, Operation>()
-  for (const name of (await readdir(directory)).filter((each) => each.endsWith('.json')))
+  const names = await readdir(directory).catch(() => [])
+  for (const name of names.filter((each) => each.endsWith('.json')))
     try {
       const operation = JSON.parse(await readFile(join(directory, name), 'utf8')) as Operation
       if (`${operation.id}.json` === name) known.set(operation.id, operation)

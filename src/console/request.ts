@@ -10,10 +10,16 @@ import { BootkeeperError } from '../errors.ts'
 const mostBodyBytes = 64 * 1024
 const bodyMs = 10_000
 
-/** Throws REQUEST_REFUSED for a Host that is no address, no local name and in no setting. */
-export function requireKnownHost({ headers }: IncomingMessage, known: string[]): void {
+/** Whether its Host is an address, a local name or in the settings. */
+export function isKnownHost({ headers }: IncomingMessage, known: string[]): boolean {
   const name = hostnameOf(headers.host)
-  if (name !== undefined && (isLocalName(name) || known.includes(name))) return
+  return name !== undefined && (isLocalName(name) || known.includes(name))
+}
+
+/** Throws REQUEST_REFUSED for any other. */
+export function requireKnownHost(request: IncomingMessage, known: string[]): void {
+  if (isKnownHost(request, known)) return
+  const { headers } = request
   throw new BootkeeperError('REQUEST_REFUSED', `The console does not answer under the name ${shown(headers.host)}.`, {
     next: 'Open it by its address, or put this name into CONSOLE_HOSTS.',
   })

@@ -1,54 +1,51 @@
-// What the console's operations do: look into a file, plan its import, apply it, undo that, take a backup.
+// What the console's operations of a restore do: look into a file, plan its import, apply it, undo that.
 // Guarantees: it is the import and the restore of the commands, under the same locks; what is applied is what was
-// confirmed, or nothing; the backup of what was there is named in the result.
+// confirmed, or nothing; the backup of what was there is named in the result. A backup that has only a raw copy goes the
+// same way, by a file that is made of the copy and is gone when the operation ends.
 
-import { randomBytes } from 'node:crypto'
-import { rm } from 'node:fs/promises'
-import { join } from 'node:path'
-import { appIdentity } from '../app-identity.ts'
-import { type Origin, takeBackup } from '../backup.ts'
 import { command } from '../command-hint.ts'
 import type { Config } from '../config.ts'
-import type { Engine } from '../engines/engine.ts'
-import { openEngine } from '../engines/open.ts'
 import { BootkeeperError } from '../errors.ts'
-import { exportDatabase, writeExport } from '../export.ts'
-import { partialPath } from '../files.ts'
+import { withExportOfCopy } from '../export-copy.ts'
 import { applyImport, exportPath, type ImportRequest, inspectFile, planImport } from '../import.ts'
-import { takeLock } from '../lock.ts'
-import type { Log } from '../log.ts'
-import { newStem, readManifest } from '../manifest.ts'
-import { prismaVersion } from '../prisma/fingerprint.ts'
-import { findSchema, readSchemaFiles, type SchemaSet } from '../prisma/schema-files.ts'
-import { openRecord, type RecordOperation } from '../record.ts'
+import { copyOf, exportOf, readManifest } from '../manifest.ts'
 import { applyRestore, planRestore } from '../restore.ts'
-import { readState } from '../state.ts'
+import { openBackupFlow } from './backup-flow.ts'
 import { hashOf, openConfirmations } from './confirmations.ts'
 import type { Operation, OperationKind, OperationOf, OperationRequest, Source } from './contract.ts'
+import { openCopyFlow } from './copy-flow.ts'
+import type { Database, Databases } from './database.ts'
 import type { Operations, Reporter } from './operations.ts'
 import type { Uploads } from './uploads.ts'
 
 export interface FlowTools {
   config: Config
-  log: Log
+  databases: Databases
   operations: Operations
   uploads: Uploads
   /** The app runs beside the console, and has the database open. */
   appRuns: boolean
+  /** The console is the page of a boot that failed. */
+  isMaintenance: boolean
   /** The setup ends with the first restore. */
   onRestored: () => Promise<void>
 }
 
 /** What must not run beside each other in this console; other processes are kept out by the ops lock. */
-const exclusive: OperationKind[] = ['plan', 'restore', 'undo', 'backup']
+export const exclusive: OperationKind[] = [
+  ...(['plan', 'restore', 'undo', 'backup', 'verify', 'check-copy', 'put-back'] as const),
+]
 
 export interface Flow {
   /** Throws LOCK_HELD, PLAN_CHANGED, REQUEST_REFUSED. */
   start(request: OperationRequest): Promise<Operation>
 }
 
-export function openFlow({ config, log, operations, uploads, appRuns, onRestored }: FlowTools): Flow {
+export function openFlow(tools: FlowTools): Flow {
+  const { config, databases, operations, uploads, appRuns, onRestored } = tools
   const confirmations = openConfirmations()
+  const backups = openBackupFlow(tools)
+  const copies = openCopyFlow({ ...tools, confirmations })
 
   return {
     async start(request) {
@@ -63,34 +60,50 @@ export function openFlow({ config, log, operations, uploads, appRuns, onRestored
         case 'undo':
           return await undo(request)
         case 'backup':
-          return await backUp(request)
+          return await backups.backUp(request)
+        case 'verify':
+          return await backups.verify(request)
+        case 'check-copy':
+          return await copies.check(request)
+        case 'put-back':
+          return await copies.putBack(request)
       }
     },
   }
 
   async function inspect(request: Extract<OperationRequest, { kind: 'inspect' }>) {
-    const { path, name } = await locate(request.source)
+    const file = await locate(request.source)
     return await operations.start(
-      { kind: 'inspect', request, subject: name, steps: ['Read and check the file'] },
+      { kind: 'inspect', request, subject: file.name, steps: stepsOf(file, [steps.read]) },
       async (report) => {
-        await report.step('Read and check the file')
-        const file = await inspectFile(config, path, undefined, report.rows, report.signal).catch(speakOf(path, name))
-        return { file }
+        const look = async (path: string) => {
+          await report.step(steps.read)
+          const found = await inspectFile(config, path, undefined, report.rows, report.signal)
+          return { file: found }
+        }
+        if ('path' in file) return await look(file.path).catch(speakOf(file.path, file.name))
+        return await databases.withDatabase('a look into a copy', (database) => withPath(file, database, report, look))
       },
     )
   }
 
   async function plan(request: Extract<OperationRequest, { kind: 'plan' }>) {
-    const { path, name } = await locate(request.source)
-    const wanted = importRequest(request, path, name)
-    const steps = ['Read and check the file', 'Compare it with the data']
-    return await operations.start({ kind: 'plan', request, subject: name, steps }, async (report) => {
-      await report.step(steps[0]!)
-      return await withDatabase('a plan in the console', async ({ engine, schema, origin }) => {
-        const tools = { config, engine, schema, origin, onProgress: report.rows, signal: report.signal }
-        const planned = await planImport(tools, wanted).catch(speakOf(path, name))
-        const confirmation = confirmations.issue(report.id, [request, planned.report])
-        return { ...planned, confirmation, command: commandFor(request, name) }
+    const file = await locate(request.source)
+    const begun = {
+      kind: 'plan' as const,
+      request,
+      subject: file.name,
+      steps: stepsOf(file, [steps.read, steps.compare]),
+    }
+    return await operations.start(begun, async (report) => {
+      return await databases.withDatabase('a plan in the console', async (database) => {
+        return await withPath(file, database, report, async (path) => {
+          await report.step(steps.read)
+          const tools = { ...toolsOf(database), onProgress: report.rows, signal: report.signal }
+          const planned = await planImport(tools, importRequest(request, path, file.name))
+          const confirmation = confirmations.issue(report.id, [request, planned.report])
+          return { ...planned, confirmation, command: commandFor(request, file) }
+        })
       })
     })
   }
@@ -99,36 +112,44 @@ export function openFlow({ config, log, operations, uploads, appRuns, onRestored
     const planned = operations.find(request.plan)
     if (planned.kind !== 'plan' || planned.state !== 'done')
       throw new BootkeeperError('PLAN_CHANGED', 'There is no plan that this would confirm.')
-    const { path, name } = await locate(planned.request.source)
+    const file = await locate(planned.request.source)
     const confirmed = confirmations.redeem(request.plan, request.code)
-    const steps = ['Read and check the file', 'Back up what is there', 'Write it, in one transaction']
-    const begun = { kind: 'restore' as const, request: { ...request, code: '' }, subject: name, steps }
+    const { name } = file
+    const begun = {
+      kind: 'restore' as const,
+      request: { ...request, code: '' },
+      subject: name,
+      steps: stepsOf(file, [steps.read, steps.backUp, steps.write]),
+    }
     return await operations.start(begun, async (report) => {
-      await report.step(steps[0]!)
-      return await withDatabase('a restore in the console', async ({ engine, schema, origin, record }) => {
-        const tools = {
-          ...{ config, engine, schema, origin, onProgress: report.rows, signal: report.signal },
-          onPlanned({ report: now }: { report: unknown }) {
-            if (hashOf([planned.request, now]) !== confirmed)
-              throw new BootkeeperError('PLAN_CHANGED', 'The data has changed since the plan was shown.')
-            void report.step(steps[1]!)
-          },
-          onBackedUp(stem: string) {
-            report.backedUp(stem)
-            void report.step(steps[2]!)
-          },
-        }
-        const { mode, keepExisting } = planned.request
-        const operation = { action: 'restore', entity: 'database', ids: [name], metadata: { mode, keepExisting } }
-        const done = await record(operation, async (note) => {
-          const imported = await applyImport(tools, importRequest(planned.request, path, name))
-          const { before, aside } = imported
-          note({ ...(before ? { precededBy: before } : {}), ...(aside ? { metadata: { aside } } : {}) })
-          return imported
-        }).catch(speakOf(path, name))
-        const { report: counts, aside } = done
-        await onRestored()
-        return { report: counts, ...(aside ? { aside } : {}) }
+      return await databases.withDatabase('a restore in the console', async (database) => {
+        return await withPath(file, database, report, async (path) => {
+          await report.step(steps.read)
+          const tools = {
+            ...toolsOf(database),
+            onProgress: report.rows,
+            signal: report.signal,
+            onPlanned({ report: now }: { report: unknown }) {
+              if (hashOf([planned.request, now]) !== confirmed)
+                throw new BootkeeperError('PLAN_CHANGED', 'The data has changed since the plan was shown.')
+              void report.step(steps.backUp)
+            },
+            onBackedUp(stem: string) {
+              report.backedUp(stem)
+              void report.step(steps.write)
+            },
+          }
+          const { mode, keepExisting } = planned.request
+          const operation = { action: 'restore', entity: 'database', ids: [name], metadata: { mode, keepExisting } }
+          const { report: counts, aside } = await database.record(operation, async (note) => {
+            const imported = await applyImport(tools, importRequest(planned.request, path, name))
+            const { before, aside } = imported
+            note({ ...(before ? { precededBy: before } : {}), ...(aside ? { metadata: { aside } } : {}) })
+            return imported
+          })
+          await onRestored()
+          return { report: counts, ...(aside ? { aside } : {}) }
+        })
       })
     })
   }
@@ -137,17 +158,34 @@ export function openFlow({ config, log, operations, uploads, appRuns, onRestored
     const done = operations.find(request.restore)
     const stem = done.before
     if (!stem) throw new BootkeeperError('BACKUP_NOT_FOUND', 'There is no backup from before this restore.')
-    const steps = ['Check the backup', 'Put it back']
-    return await operations.start({ kind: 'undo', request, subject: stem, steps }, async (report) => {
-      await report.step(steps[0]!)
-      return await withDatabase('an undo in the console', async (database) => {
-        const { engine, origin, record } = database
+    const operation = { action: 'restore', entity: 'database', ids: [stem] }
+    // A file that is swapped in is not what a running app has open: there its rows go in, in one transaction.
+    if (appRuns && config.databaseUrl.startsWith('file:')) {
+      const file = { copyOf: stem, name: stem }
+      const begun = { kind: 'undo' as const, request, subject: stem, steps: stepsOf(file, [steps.putBack]) }
+      return await operations.start(begun, async (report) => {
+        return await databases.withDatabase('an undo in the console', async (database) => {
+          return await withPath(file, database, report, async (path) => {
+            await report.step(steps.putBack)
+            const tools = { ...toolsOf(database), onBackedUp: report.backedUp }
+            const wanted = { path, name: stem, userName: undefined, mode: 'replace' } as const
+            await database.record(operation, async (note) => {
+              const { before } = await applyImport(tools, { ...wanted, keepExisting: false, strict: false })
+              if (before) note({ precededBy: before })
+            })
+            return { restored: stem }
+          })
+        })
+      })
+    }
+    const begun = { kind: 'undo' as const, request, subject: stem, steps: [steps.check, steps.putBack] }
+    return await operations.start(begun, async (report) => {
+      await report.step(steps.check)
+      return await databases.withGroundAlone('an undo in the console', async ({ engine, origin, record }) => {
         const checked = await planRestore(config, engine, stem)
         try {
-          await report.step(steps[1]!)
-          return await record({ action: 'restore', entity: 'database', ids: [stem] }, async (note) => {
-            // A file that is swapped in is not what a running app has open: there its rows go in, in one transaction.
-            if (appRuns && engine.isFile) return await undoBeside(database, stem, checked.copyPath, report)
+          await report.step(steps.putBack)
+          return await record(operation, async (note) => {
             const { before } = await applyRestore(config, engine, checked, origin)
             if (before) {
               report.backedUp(before)
@@ -162,82 +200,46 @@ export function openFlow({ config, log, operations, uploads, appRuns, onRestored
     })
   }
 
-  async function undoBeside({ engine, schema, origin }: Database, stem: string, copyPath: string, report: Reporter) {
-    const copy = await openEngine(`file:${copyPath}`, { busyMs: config.busyWaitMs })
-    const path = partialPath(join(config.stateDir, `undo-${randomBytes(4).toString('hex')}.json`))
-    try {
-      await writeExport(config, copy, schema, { ...origin, trigger: 'manual', reason: `undo to ${stem}` }, stem, path)
-      const wanted = {
-        path,
-        name: stem,
-        userName: undefined,
-        mode: 'replace',
-        keepExisting: false,
-        strict: false,
-      } as const
-      await applyImport({ config, engine, schema, origin, onBackedUp: report.backedUp }, wanted)
-      return { restored: stem }
-    } finally {
-      await copy.close()
-      await rm(path, { force: true })
-    }
-  }
-
-  async function backUp(request: Extract<OperationRequest, { kind: 'backup' }>) {
-    const steps = ['Copy the database and check the copy', 'Write the data as JSON and read it back']
-    return await operations.start({ kind: 'backup', request, subject: 'a backup', steps }, async (report) => {
-      await report.step(steps[0]!)
-      return await withDatabase('a backup in the console', async ({ engine, schema, origin, record }) => {
-        const why = { ...origin, trigger: 'manual' as const, reason: 'asked for in the console' }
-        const stem = await newStem(config.backupsDir)
-        const { trigger, reason } = why
-        const operation = { action: 'backup', entity: 'backup', ids: [stem], metadata: { trigger, reason } }
-        await record(operation, async () => {
-          await takeBackup(config, engine, why, report.signal, { stem })
-          await report.step(steps[1]!)
-          const watch = { signal: report.signal, onProgress: report.rows }
-          await exportDatabase(config, engine, schema, why, stem, watch)
-        })
-        const { files } = await readManifest(config.backupsDir, stem)
-        return { stem, files: files.map(({ name, sizeBytes }) => ({ name, sizeBytes })) }
-      })
-    })
-  }
-
-  async function locate(source: Source): Promise<{ path: string; name: string }> {
+  /** A file, or, of a backup that has no export, the copy that one is made of. */
+  async function locate(source: Source): Promise<Located> {
     if ('upload' in source) return await uploads.find(source.upload)
+    const manifest = await readManifest(config.backupsDir, source.backup)
+    if (!exportOf(manifest) && copyOf(manifest)) return { copyOf: manifest.stem, name: manifest.stem }
     return { path: await exportPath(config, source.backup), name: source.backup }
   }
 
-  interface Database {
-    engine: Engine
-    schema: SchemaSet
-    origin: Omit<Origin, 'trigger' | 'reason'>
-    record: RecordOperation
+  async function withPath<Result>(
+    file: Located,
+    database: Database,
+    report: Reporter,
+    use: (path: string) => Promise<Result>,
+  ): Promise<Result> {
+    const named = (path: string) => use(path).catch(speakOf(path, file.name))
+    if ('path' in file) return await named(file.path)
+    await report.step(steps.unpack)
+    const watch = { signal: report.signal, onProgress: report.rows }
+    return await withExportOfCopy(toolsOf(database), file.copyOf, watch, named)
   }
+}
 
-  /** A connection of its own, under the ops lock, as a command has it. */
-  async function withDatabase<Result>(doing: string, run: (database: Database) => Promise<Result>): Promise<Result> {
-    const lock = await takeLock(config.stateDir, doing, { waitMs: 2_000, name: 'ops' })
-    try {
-      const engine = await openEngine(config.databaseUrl, { busyMs: config.busyWaitMs })
-      try {
-        const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
-        const { inStep } = await readState(config.stateDir)
-        const prisma = await prismaVersion(process.cwd())
-        return await run({
-          engine,
-          schema,
-          origin: { app: appIdentity(process.cwd()), prisma, fingerprint: inStep ?? '' },
-          record: openRecord(config, { lock: 'ops', warn: (message) => log.warn(message) }),
-        })
-      } finally {
-        await engine.close()
-      }
-    } finally {
-      lock.release()
-    }
-  }
+type Located = { name: string } & ({ path: string } | { copyOf: string })
+
+const steps = {
+  unpack: 'Check the copy and read its data out of it',
+  read: 'Read and check the file',
+  compare: 'Compare it with the data',
+  backUp: 'Back up what is there',
+  write: 'Write it, in one transaction',
+  check: 'Check the backup',
+  putBack: 'Put it back',
+}
+
+function stepsOf(file: Located, names: string[]): string[] {
+  return 'path' in file ? names : [steps.unpack, ...names]
+}
+
+function toolsOf({ config, engine, schema, origin }: Database) {
+  return { config, engine, schema, origin }
 }
 
 function requireFree(operations: Operations): void {
@@ -261,6 +263,9 @@ const nouns: Record<OperationKind, string> = {
   restore: 'The restore',
   undo: 'The undo',
   backup: 'The making',
+  verify: 'The check',
+  'check-copy': 'The check',
+  'put-back': 'The restore',
 }
 
 function importRequest(
@@ -271,9 +276,9 @@ function importRequest(
   return { path, name, userName, mode, keepExisting: mode === 'merge' && keepExisting, strict: false }
 }
 
-function commandFor({ source, mode, keepExisting, userName }: OperationOf<'plan'>['request'], name: string): string {
-  const file = 'backup' in source ? source.backup : name
-  const words = [file, '--mode', mode]
+function commandFor({ mode, keepExisting, userName }: OperationOf<'plan'>['request'], file: Located): string {
+  if ('copyOf' in file) return command('restore', file.copyOf, '--apply')
+  const words = [file.name, '--mode', mode]
   if (mode === 'merge' && keepExisting) words.push('--keep-existing')
   if (userName !== undefined) words.push('--user', userName)
   return command('import', ...words, '--apply')

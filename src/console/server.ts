@@ -6,15 +6,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
-import type { BootkeeperError } from '../errors.ts'
 import { asBootkeeperError, BootkeeperError as Failure } from '../errors.ts'
 import { makeDirectory } from '../files.ts'
 import { errorFields, type Log } from '../log.ts'
 import { openAccess } from './access.ts'
-import type { Api } from './api.ts'
+import type { Api, Maintenance } from './api.ts'
 import { assetOf, type PageFacts } from './assets.ts'
-import { failurePage, styleSheet } from './pages.ts'
-import { requireKnownHost } from './request.ts'
+import { type FailureContent, failurePage, styleSheet } from './pages.ts'
+import { isKnownHost, requireKnownHost } from './request.ts'
 
 export interface Console {
   url: string
@@ -28,6 +27,7 @@ export interface ConsoleContent {
   bootkeeper: string
   /** The app runs beside the console. */
   appRuns: boolean
+  maintenance?: Maintenance
 }
 
 type Answer = (request: IncomingMessage, response: ServerResponse, path: string) => Promise<void> | void
@@ -38,24 +38,34 @@ export async function openConsole(config: Config, log: Log, content: ConsoleCont
   await makeDirectory(directory)
   const access = await openAccess(directory, config.setupCode)
   if (access.problem) log.error(`${access.problem}. Remove that file and start again: the log then shows a setup code.`)
+  const { maintenance } = content
   let api: Promise<Api> | undefined
   const loadApi = () => {
-    api ??= import('./api.ts').then(({ openApi }) => openApi({ config, log, access, directory, ...content }))
+    const tools = { config, log, access, directory, ...content, maintenance }
+    api ??= import('./api.ts').then(({ openApi }) => openApi(tools))
     // A full disk, say: the next call tries again.
     api.catch(() => {
       api = undefined
     })
     return api
   }
-  const facts = (): PageFacts => ({ app: content.app, isClaimed: access.setupCode === undefined })
+  const facts = (): PageFacts => ({
+    app: content.app,
+    isClaimed: access.setupCode === undefined,
+    failed: maintenance?.failure.code,
+  })
+  const answerStranger = maintenance && failureAnswer({ ...content, failure: maintenance.failure })
 
   const answer: Answer = async (request, response, path) => {
-    if (path === '/health') return sendHealth(response, 200, { status: 'ok' })
+    if (path === '/health' && !maintenance) return sendHealth(response, 200, { status: 'ok' })
+    // Whoever comes by the app's own name has to be told, too, that it is not there.
+    if (answerStranger && (path === '/health' || !isKnownHost(request, config.consoleHosts)))
+      return answerStranger(request, response, path)
     requireKnownHost(request, config.consoleHosts)
     if (path.startsWith('/api/')) return await (await loadApi()).answer(request, response)
     if (!isRead(request)) return send(response, 405, 'text/plain', 'Only GET is answered here.\n')
     const asset = await assetOf(path, facts())
-    if (asset) return send(response, 200, asset.type, asset.body)
+    if (asset) return send(response, maintenance && path === '/' ? 503 : 200, asset.type, asset.body)
     send(response, 404, 'text/plain', 'There is no such page.\n')
   }
   const { url, close } = await serve({ host: config.host, port: portOf(config, content) }, log, answer)
@@ -80,19 +90,20 @@ function invitationOf(url: string, code: string | undefined, isGiven: boolean): 
   return `Set it up at ${url}/#${code} (from another machine, with this one's address in place of localhost). The code is good until the next boot.`
 }
 
-/** The one page of a boot that failed. It tells a stranger what kind of failure it is; the log has the words. */
-export async function openFailurePage(
-  config: Config,
-  log: Log,
-  content: { app: string; bootkeeper: string; failure: BootkeeperError },
-): Promise<Omit<Console, 'invitation'>> {
-  return await serve({ host: config.host, port: config.port }, log, (request, response, path) => {
+/** The one page of a boot that failed, where nothing else works: what kind of failure it is; the log has the words. */
+export async function openFailurePage(config: Config, log: Log, content: FailureContent): Promise<Console> {
+  const served = await serve({ host: config.host, port: config.port }, log, failureAnswer(content))
+  return { ...served, invitation: undefined }
+}
+
+function failureAnswer(content: FailureContent): Answer {
+  return (request, response, path) => {
     if (!isRead(request)) return send(response, 405, 'text/plain', 'Only GET is answered here.\n')
     if (path === '/health') return sendHealth(response, 503, { status: 'maintenance', code: content.failure.code })
     if (path === '/style.css') return send(response, 200, 'text/css', styleSheet)
     if (path === '/') return send(response, 503, 'text/html', failurePage(content))
     send(response, 404, 'text/plain', 'There is no such page.\n')
-  })
+  }
 }
 
 async function serve({ host, port }: { host: string; port: number }, log: Log, answer: Answer) {

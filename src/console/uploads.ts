@@ -30,8 +30,9 @@ export interface Uploads {
 }
 
 export async function openUploads(directory: string, limitBytes: number): Promise<Uploads> {
-  await makeDirectory(directory)
-  await sweepPartials(directory)
+  // A full disk is said when something is brought.
+  await makeDirectory(directory).catch(() => undefined)
+  await sweepPartials(directory).catch(() => undefined)
   await removeOld(directory)
   let underWay = 0
   const pathOf = (id: string) => join(directory, `${id}.upload`)
@@ -44,6 +45,7 @@ export async function openUploads(directory: string, limitBytes: number): Promis
       if (announced !== undefined && announced > limitBytes) throw tooLarge(limitBytes)
       if (request.headers['content-type'] !== 'application/octet-stream')
         throw new BootkeeperError('REQUEST_REFUSED', 'An upload has to be the bytes of the file, and nothing else.')
+      await makeDirectory(directory)
       await removeOld(directory)
       await requireSpace(directory, announced ?? 0)
       if (underWay >= mostAtOnce)
@@ -154,7 +156,7 @@ function nameOf({ headers }: IncomingMessage): string {
 }
 
 async function removeOld(directory: string): Promise<void> {
-  for (const name of await readdir(directory)) {
+  for (const name of await readdir(directory).catch(() => [])) {
     const path = join(directory, name)
     const found = await stat(path).catch(() => undefined)
     if (found && Date.now() - found.mtimeMs > keptMs) await rm(path, { force: true })

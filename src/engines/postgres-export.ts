@@ -4,7 +4,7 @@
 
 import { Client, type ClientBase } from 'pg'
 import { to as copyTo } from 'pg-copy-streams'
-import type { Model } from '../data-model.ts'
+import type { DataModel, Model } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
 import {
   type EngineExportOptions,
@@ -17,6 +17,7 @@ import { describedScope, isPlainPart, scopedExport } from './export-scope.ts'
 import { findNotFinite, type PostgresTable, postgresRows, quoted } from './postgres-rows.ts'
 import { isSelectedSql, makeSets, notIncludedPostgres, selectPostgres } from './postgres-selection.ts'
 import { type Catalogue, hasUniqueKey, readCatalogue, serialColumn, tableKey } from './postgres-tables.ts'
+import type { ColumnsOf } from './present-model.ts'
 import { planRow, type RowPlan } from './row-plan.ts'
 
 export interface PostgresExportOptions extends EngineExportOptions {
@@ -102,6 +103,17 @@ function tableOf({ catalogue, selected }: Pick<OpenPart, 'catalogue' | 'selected
         join.on.map(({ to }) => to.field.column),
       ),
     where: isSelectedSql(catalogue, selected, model),
+  }
+}
+
+/** The columns of each table that there is. */
+export async function postgresColumns(url: string, model: DataModel): Promise<ColumnsOf> {
+  const client = await connect(url)
+  try {
+    const { tables, schemaOf } = await readCatalogue(client, url, model)
+    return (each) => tables.get(tableKey(schemaOf(each), each.table))?.columns.map(({ name }) => name)
+  } finally {
+    await client.end().catch(() => undefined)
   }
 }
 

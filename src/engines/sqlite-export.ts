@@ -2,15 +2,17 @@
 // writer. Synchronous, for a child process of ours that has nothing else to do. Guarantees: everything is read as of one
 // moment, whoever writes meanwhile; the rows that were written are as many as the database counted; nothing is left open.
 
+import Database from 'better-sqlite3'
 import type { Model } from '../data-model.ts'
 import { BootkeeperError } from '../errors.ts'
 import type { Scope } from '../scope.ts'
 import type { EngineExportOptions, NotExported, WrittenExport } from './engine-export.ts'
 import { describedScope, isPlainPart, scopedExport } from './export-scope.ts'
+import type { ColumnsOf } from './present-model.ts'
 import type { SelectionRequest } from './row-selection.ts'
 import { openSliceReader } from './sqlite-export-helper.ts'
 import { openSqliteReader, type SqliteReader } from './sqlite-reader.ts'
-import { countRows } from './sqlite-tables.ts'
+import { countRows, readTables } from './sqlite-tables.ts'
 
 export interface SqliteExportOptions extends EngineExportOptions {
   databasePath: string
@@ -90,6 +92,17 @@ function notExported(reader: SqliteReader, { model }: SqliteExportOptions): NotE
 function leftOut(reader: SqliteReader, scope: Scope, models: Model[], selection?: SelectionRequest): NotExported {
   const referring = isPlainPart(scope) ? { referring: reader.notIncluded(models, selection?.models ?? []) } : {}
   return { transient: [], tables: [], ...referring }
+}
+
+/** The columns of each table that there is. */
+export function sqliteColumns(databasePath: string): ColumnsOf {
+  const database = new Database(databasePath, { readonly: true, fileMustExist: true, timeout: 10_000 })
+  try {
+    const tables = readTables(database)
+    return ({ table }) => tables.get(table)?.columns.map(({ name }) => name)
+  } finally {
+    database.close()
+  }
 }
 
 /** Rows, and about how many bytes of JSON they are, by what the first of them take. */

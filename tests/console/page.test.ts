@@ -4,38 +4,16 @@
 // forced colours; each failure ends in a clear message and an intact database.
 
 import { readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
-import type { Page, Route } from 'playwright-core'
+import type { Route } from 'playwright-core'
 import { expect, test as plainTest } from 'vitest'
-import { openTestConsole, password, type TestConsole } from '../console.ts'
-import { killHard, makeFolder, poll, type TestApp } from '../harness.ts'
+import { openTestConsole, password } from '../console.ts'
+import { killHard, makeFolder, poll } from '../harness.ts'
 import { axeFaults, browserMissing, heading, inspectState, openPage, tabTo } from './browser.ts'
 import { contents, golden, mediaApp, zoe } from './media-app.ts'
+import { choose, confirm, freePort, large, signedIn } from './page-steps.ts'
 
 const test = plainTest.skipIf(browserMissing)
-
-async function signedIn(app: TestApp, console: TestConsole): Promise<{ page: Page; faults: string[] }> {
-  if (console.code) await console.claim()
-  const opened = await openPage(console.url)
-  await opened.page.getByLabel('Password', { exact: true }).fill(password)
-  await opened.page.getByRole('button', { name: 'Sign in' }).click()
-  await heading(opened.page, 'How do you want to begin?')
-  expect(app.dir).toBeTruthy()
-  return opened
-}
-
-async function choose(page: Page, path: string): Promise<void> {
-  await page.goto(`${new URL(page.url()).origin}/#/restore`)
-  await heading(page, 'Bring your data back')
-  await page.locator('#file').setInputFiles(path)
-}
-
-async function confirm(page: Page): Promise<void> {
-  const code = await page.locator('form .stem').innerText()
-  await page.getByLabel('Type the code to confirm').fill(code)
-  await page.getByRole('button', { name: 'Restore now' }).click()
-}
 
 test('from the link in the log to the restore and back, by the keyboard alone; every state as it should look', async () => {
   const app = await mediaApp(zoe)
@@ -122,7 +100,7 @@ test('from the link in the log to the restore and back, by the keyboard alone; e
   await inspectState(page, 'status')
   await page.goto(`${console.url}/#/backups`)
   await heading(page, 'Backups')
-  await page.getByText('pinned').first().waitFor()
+  await page.getByText('last good start').first().waitFor()
   await inspectState(page, 'backups')
   await page.getByRole('button', { name: 'Take a backup now' }).click()
   await heading(page, 'The backup is made')
@@ -146,7 +124,7 @@ test('a file without a user asks whose it is; wrong and damaged files say so; no
   const app = await mediaApp(zoe)
   const before = contents(app)
   const console = await openTestConsole(app, { UPLOAD_LIMIT_MB: '1' })
-  const { page, faults } = await signedIn(app, console)
+  const { page, faults } = await signedIn(console)
   await choose(page, golden('payload-flat'))
   await heading(page, 'This is in the file')
   await page.getByRole('button', { name: 'See what would change' }).click()
@@ -215,7 +193,7 @@ test('a session that is over keeps the choices; two tabs; data that changed; a s
   const app = await mediaApp(zoe)
   const PORT = await freePort()
   const console = await openTestConsole(app, { PORT })
-  const { page, faults } = await signedIn(app, console)
+  const { page, faults } = await signedIn(console)
   await choose(page, golden('multi-user-2.4.1'))
   await heading(page, 'This is in the file')
   await page.getByLabel('Merge').check()
@@ -252,23 +230,8 @@ test('a session that is over keeps the choices; two tabs; data that changed; a s
 
   // The server dies in the middle of a restore, and comes back on the same port.
   const before = contents(app)
-  const large = join(makeFolder(), 'large.json')
-  const movies = Array.from({ length: 60_000 }, (_, i) => ({
-    title: `Film ${i}`,
-    tmdb_id: 1_000 + i,
-    media_type: 'movie',
-  }))
-  const lists = { movies, series: [], watchlist: { movies: [], series: [] }, do_not_recommend: [] }
-  writeFileSync(
-    large,
-    JSON.stringify({
-      version: '2.4.1',
-      exported_at: '2025-11-25T12:00:00.000Z',
-      system_config: null,
-      users: [{ username: 'john', data: lists }],
-    }),
-  )
-  await choose(page, large)
+  const path = large(60_000)
+  await choose(page, path)
   await heading(page, 'This is in the file')
   await page.getByRole('button', { name: 'See what would change' }).click()
   await heading(page, 'This is what would change')
@@ -294,11 +257,3 @@ test('a session that is over keeps the choices; two tabs; data that changed; a s
   expect(faults).toEqual([])
   await next.stop()
 }, 300_000)
-
-async function freePort(): Promise<string> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return String(port)
-}

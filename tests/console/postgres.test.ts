@@ -1,7 +1,8 @@
 // The console on PostgreSQL: the same restore and undo.
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { openTestConsole } from '../console.ts'
+import type { Source } from '../../src/console/contract.ts'
+import { openTestConsole, type TestConsole } from '../console.ts'
 import { boot } from '../harness.ts'
 import { describePostgres, query, startPostgres, type TestPostgres } from '../postgres.ts'
 import { golden, mediaApp } from './media-app.ts'
@@ -35,4 +36,33 @@ describePostgres('the console on PostgreSQL', () => {
     expect(await names()).toEqual(['zoe'])
     await console.stop()
   })
+  test('a backup that has only a dump is looked into and restored the same way, by a database beside it', async () => {
+    const url = await server.newDatabase()
+    const app = await mediaApp('', url)
+    const names = async () =>
+      (await query<{ username: string }>(url, 'SELECT username FROM "User"')).map(({ username }) => username)
+    const databases = async () => (await query(url, 'SELECT datname FROM pg_database')).length
+    await query(url, `INSERT INTO "User" (username) VALUES ('zoe')`)
+    const console = await openTestConsole(app)
+    await console.claim()
+    const first = await restoreOf(console, { upload: await console.upload(golden('multi-user-2.4.1')) })
+    expect(await names()).toEqual(['john'])
+    const count = await databases()
+    const inspected = await console.operate<'inspect'>({ kind: 'inspect', source: { backup: first.before! } })
+    expect(inspected.error).toBeUndefined()
+    expect(inspected.result!.file.counts.User).toBe(1)
+    await restoreOf(console, { backup: first.before! })
+    expect(await names()).toEqual(['zoe'])
+    expect(await databases()).toBe(count)
+    await console.stop()
+  })
 })
+
+async function restoreOf(console: TestConsole, source: Source) {
+  const plan = await console.operate<'plan'>({ kind: 'plan', source, mode: 'replace', keepExisting: false })
+  expect(plan.error).toBeUndefined()
+  const { code } = plan.result!.confirmation
+  const done = await console.operate<'restore'>({ kind: 'restore', plan: plan.id, code })
+  expect(done.error).toBeUndefined()
+  return done
+}

@@ -107,7 +107,7 @@ test('compressed files, and a backup that is here already', async () => {
     expect(result!.file.users!.length).toBeGreaterThan(0)
   }
   const backup = await console.operate<'backup'>({ kind: 'backup' })
-  const { backups } = (await console.call('GET', '/api/backups')).body
+  const { backups } = (await console.call('GET', '/api/backups?limit=50')).body
   expect(backups[0]).toMatchObject({
     stem: backup.result!.stem,
     hasExport: true,

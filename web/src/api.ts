@@ -45,7 +45,8 @@ export async function call<Name extends Call>(name: Name, input: Input<Name>): P
     delete rest[key]
     return encodeURIComponent(value)
   })
-  const response = await fetch(path, {
+  const query = method === 'GET' ? new URLSearchParams(rest as Record<string, string>).toString() : ''
+  const response = await fetch(query ? `${path}?${query}` : path, {
     method,
     headers: headers(method === 'POST' ? { 'content-type': 'application/json' } : {}),
     ...(method === 'POST' ? { body: JSON.stringify(rest) } : {}),

@@ -7,5 +7,5 @@ import { go } from './route.ts'
 /** Throws ApiError. */
 export async function begin(request: OperationRequest): Promise<void> {
   const { id } = await call('POST /api/operations', request)
-  go(`restore/${id}`)
+  go(`${request.kind === 'backup' || request.kind === 'verify' ? 'backups' : 'restore'}/${id}`)
 }

@@ -2,7 +2,7 @@
 
 import { useState } from 'preact/hooks'
 import type { Failure, OperationOf } from '../../src/console/contract.ts'
-import { failureOf } from './api.ts'
+import { Submit, useAttempt } from './attempt.tsx'
 import { begin } from './begin.ts'
 import { counted, formatCount, formatTime } from './format.ts'
 import { FailureBox, Field, Journey, Page, WideTable } from './parts.tsx'
@@ -16,23 +16,15 @@ export function ContentsView({ operation }: { operation: OperationOf<'inspect'> 
   const [keepExisting, setKeepExisting] = useState(false)
   const [userName, setUserName] = useState('')
   const [problem, setProblem] = useState<string>()
-  const [failure, setFailure] = useState<Failure>()
-  const [isBusy, setBusy] = useState(false)
+  const { failure, isBusy, attempt } = useAttempt()
 
   async function submit(event: Event) {
     event.preventDefault()
     const name = userName.trim()
     setProblem(needsUser && !name ? 'Say whose data this is: the file does not.' : undefined)
     if (needsUser && !name) return
-    setBusy(true)
-    setFailure(undefined)
-    try {
-      const { source } = operation.request
-      await begin({ kind: 'plan', source, mode, keepExisting, ...(needsUser ? { userName: name } : {}) })
-    } catch (error) {
-      setFailure(failureOf(error))
-      setBusy(false)
-    }
+    const { source } = operation.request
+    await attempt(() => begin({ kind: 'plan', source, mode, keepExisting, ...(needsUser ? { userName: name } : {}) }))
   }
 
   return (
@@ -91,9 +83,7 @@ export function ContentsView({ operation }: { operation: OperationOf<'inspect'> 
         </fieldset>
         {failure && <Busy failure={failure} />}
         <div class="actions">
-          <button type="submit" class="main" aria-disabled={isBusy}>
-            {isBusy ? 'One moment …' : 'See what would change'}
-          </button>
+          <Submit isBusy={isBusy}>See what would change</Submit>
           <a class="button" href="#/restore">
             Choose another file
           </a>

@@ -4,11 +4,14 @@ import { render } from 'preact'
 import { useEffect, useState } from 'preact/hooks'
 import type { Failure, Overview } from '../../src/console/contract.ts'
 import { call, failureOf, hasToken, setToken, whenSignedOut } from './api.ts'
-import { Backups, Status, Welcome } from './home.tsx'
+import { Backups } from './backups.tsx'
+import { Welcome } from './home.tsx'
+import { Broken } from './maintenance.tsx'
 import { FailureBox, Page, Waiting } from './parts.tsx'
 import { ChooseFile, OperationPage } from './restore.tsx'
 import { takeSetupCode, useRoute } from './route.ts'
 import { Claim, SignIn } from './sign-in.tsx'
+import { Status } from './status.tsx'
 
 const { app = 'The app', claimed } = document.documentElement.dataset
 const givenCode = takeSetupCode()
@@ -78,7 +81,7 @@ function Inside({ isOpen, onSignedOut }: { isOpen: boolean; onSignedOut: () => v
   return (
     <Frame
       menu={
-        overview?.isSetUp && (
+        (overview?.isSetUp || overview?.failure) && (
           <nav aria-label="Pages">
             {Object.entries(links).map(([path, title]) => (
               <a key={path} href={`#/${path}`} {...(now === path ? { 'aria-current': 'page' as const } : {})}>
@@ -120,7 +123,9 @@ function Section({
   onPassedBy: () => void
 }) {
   if (section === 'restore') return id ? <OperationPage key={id} id={id} /> : <ChooseFile overview={overview} />
-  if (section === 'backups') return <Backups />
+  if (section === 'backups') return id ? <OperationPage key={id} id={id} /> : <Backups />
+  const { failure } = overview
+  if (failure && (section === '' || section === 'status')) return <Broken overview={{ ...overview, failure }} />
   if (section === '' && !overview.isSetUp) return <Welcome overview={overview} onPassedBy={onPassedBy} />
   if (section === '' || section === 'status') return <Status overview={overview} />
   return (

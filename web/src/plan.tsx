@@ -1,12 +1,10 @@
-// What a restore would change, and its confirmation.
+// What a restore would change.
 
-import { useState } from 'preact/hooks'
-import type { Failure, OperationOf, PlanResult } from '../../src/console/contract.ts'
-import { failureOf } from './api.ts'
+import type { OperationOf, PlanResult } from '../../src/console/contract.ts'
 import { begin } from './begin.ts'
-import { Busy } from './contents.tsx'
-import { counted, formatClock, formatCount } from './format.ts'
-import { Field, Journey, Page, WideTable } from './parts.tsx'
+import { Confirm } from './confirm.tsx'
+import { counted, formatCount } from './format.ts'
+import { Journey, Page, WideTable } from './parts.tsx'
 
 type Report = PlanResult['report']
 type Counts = Report['models'][number]
@@ -46,7 +44,14 @@ export function PlanView({ operation }: { operation: OperationOf<'plan'> }) {
           </a>
         </div>
       ) : (
-        <Confirm key={operation.id} operation={operation} until={confirmation.expiresAt} code={confirmation.code} />
+        <Confirm
+          key={operation.id}
+          confirmation={confirmation}
+          promise="What is there now is backed up first, and you can undo the restore afterwards."
+          back="#/restore"
+          confirm={(code) => begin({ kind: 'restore', plan: operation.id, code })}
+          lookAgain={() => begin(operation.request)}
+        />
       )}
       <details class="fine">
         <summary>The same in a terminal</summary>
@@ -66,82 +71,6 @@ function summary(created: number, updated: number, removed: number): string {
     removed > 0 ? `${counted(removed, 'row')} would go away` : '',
   ].filter(Boolean)
   return parts.length > 0 ? `${parts.join(', ')}.` : 'A new database would be made, without rows.'
-}
-
-function Confirm({ operation, code, until }: { operation: OperationOf<'plan'>; code: string; until: string }) {
-  const [typed, setTyped] = useState('')
-  const [problem, setProblem] = useState<string>()
-  const [failure, setFailure] = useState<Failure>()
-  const [isBusy, setBusy] = useState(false)
-  const plain = (text: string) => text.replace(/[\s-]/g, '').toUpperCase()
-
-  async function submit(event: Event) {
-    event.preventDefault()
-    setFailure(undefined)
-    const isRight = plain(typed) === plain(code)
-    setProblem(isRight ? undefined : typed.trim() ? `This is not the code. It is ${code}.` : `Type ${code} to confirm.`)
-    if (!isRight || isBusy) return
-    setBusy(true)
-    try {
-      await begin({ kind: 'restore', plan: operation.id, code: typed })
-    } catch (error) {
-      setFailure(failureOf(error))
-      setBusy(false)
-    }
-  }
-
-  async function lookAgain() {
-    try {
-      await begin(operation.request)
-    } catch (error) {
-      setFailure(failureOf(error))
-    }
-  }
-
-  return (
-    <form class="card" onSubmit={submit} noValidate aria-labelledby="confirm-title">
-      <h2 id="confirm-title">Shall it be done?</h2>
-      <p>
-        What is there now is backed up first, and you can undo the restore afterwards. It happens wholly, or not at all.
-      </p>
-      <Field
-        label="Type the code to confirm"
-        problem={problem}
-        hint={
-          <>
-            The code is <code class="stem">{code}</code>. It is good for this plan, until {formatClock(until)}.
-          </>
-        }
-      >
-        {(attributes) => (
-          <input
-            {...attributes}
-            class="code"
-            autocomplete="off"
-            autocapitalize="characters"
-            spellcheck={false}
-            value={typed}
-            onInput={(event) => setTyped(event.currentTarget.value)}
-          />
-        )}
-      </Field>
-      {failure && <Busy failure={failure} />}
-      <div class="actions">
-        {failure?.code === 'PLAN_CHANGED' ? (
-          <button type="button" class="main" onClick={lookAgain}>
-            Look at the plan again
-          </button>
-        ) : (
-          <button type="submit" class="main" aria-disabled={isBusy}>
-            {isBusy ? 'One moment …' : 'Restore now'}
-          </button>
-        )}
-        <a class="button" href="#/restore">
-          Cancel
-        </a>
-      </div>
-    </form>
-  )
 }
 
 function PlanTable({ report: { models } }: { report: Report }) {

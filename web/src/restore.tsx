@@ -5,12 +5,14 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Failure, Operation, Overview } from '../../src/console/contract.ts'
 import { call, failureOf, type RunningUpload, upload, watch } from './api.ts'
+import { useAttempt } from './attempt.tsx'
 import { begin } from './begin.ts'
 import { ContentsView } from './contents.tsx'
+import { CopyPlanView, PutBack } from './copy.tsx'
 import { formatBytes } from './format.ts'
 import { FailureBox, Journey, Page, Steps, Waiting } from './parts.tsx'
 import { PlanView } from './plan.tsx'
-import { BackedUp, Restored, UndoButton, Undone } from './results.tsx'
+import { BackedUp, Restored, UndoButton, Undone, Verified } from './results.tsx'
 
 export function ChooseFile({ overview }: { overview: Overview }) {
   const [failure, setFailure] = useState<Failure>()
@@ -148,6 +150,12 @@ export function OperationPage({ id }: { id: string }) {
       return <Undone operation={operation} />
     case 'backup':
       return <BackedUp operation={operation} />
+    case 'verify':
+      return <Verified operation={operation} />
+    case 'check-copy':
+      return <CopyPlanView operation={operation} />
+    case 'put-back':
+      return <PutBack operation={operation} />
   }
 }
 
@@ -157,6 +165,9 @@ const titles: Record<Operation['kind'], { running: string; failed: string; at?: 
   restore: { running: 'Bringing your data back', failed: 'The restore did not happen', at: 3 },
   undo: { running: 'Putting back what was there', failed: 'The undo did not happen', at: 3 },
   backup: { running: 'Taking a backup', failed: 'No backup was made' },
+  verify: { running: 'Verifying a backup', failed: 'This backup did not pass' },
+  'check-copy': { running: 'Checking the backup', failed: 'This backup cannot be put back' },
+  'put-back': { running: 'Putting the backup back', failed: 'The restore did not happen' },
 }
 
 function Running({ operation, isLost }: { operation: Operation; isLost: boolean }) {
@@ -175,7 +186,7 @@ function Running({ operation, isLost }: { operation: Operation; isLost: boolean 
 function Failed({ operation }: { operation: Operation }) {
   const failure = operation.error!
   const { failed, at } = titles[operation.kind]
-  const wasCut = failure.code === 'INTERRUPTED' && operation.kind === 'restore'
+  const wasCut = failure.code === 'INTERRUPTED' && (operation.kind === 'restore' || operation.kind === 'put-back')
   return (
     <Page
       title={wasCut ? 'The restore was interrupted' : failed}
@@ -190,6 +201,11 @@ function Failed({ operation }: { operation: Operation }) {
             Choose another file
           </a>
         )}
+        {at === undefined && (
+          <a class="button" href="#/backups">
+            To the backups
+          </a>
+        )}
       </FailureBox>
     </Page>
   )
@@ -197,21 +213,18 @@ function Failed({ operation }: { operation: Operation }) {
 
 /** The way on after a failure that another look may mend. */
 function Again({ operation }: { operation: Operation }) {
-  const [failure, setFailure] = useState<Failure>()
+  const { failure, attempt } = useAttempt()
+  const isConfirmed = operation.kind === 'restore' || operation.kind === 'put-back'
   async function again() {
-    try {
-      if (operation.kind !== 'restore') return await begin(operation.request)
-      const planned = await call('GET /api/operations/:id', { id: operation.request.plan })
-      await begin(planned.request)
-    } catch (error) {
-      setFailure(failureOf(error))
-    }
+    if (!isConfirmed) return await begin(operation.request)
+    const planned = await call('GET /api/operations/:id', { id: operation.request.plan })
+    await begin(planned.request)
   }
   return (
     <>
       {failure && <p class="problem">{`${failure.message} ${failure.next}`}</p>}
-      <button type="button" class="main" onClick={again}>
-        {operation.kind === 'restore' ? 'Look at the plan again' : 'Try again'}
+      <button type="button" class="main" onClick={() => attempt(again)}>
+        {isConfirmed ? 'Look at the plan again' : 'Try again'}
       </button>
     </>
   )

@@ -1,9 +1,9 @@
-// How a restore, an undo and a backup ended.
+// How a restore, an undo, a backup and its check ended.
 // Guarantees: the backup of what was there before is named, and can be put back from here.
 
-import { useRef, useState } from 'preact/hooks'
-import type { Failure, OperationOf } from '../../src/console/contract.ts'
-import { failureOf } from './api.ts'
+import { useRef } from 'preact/hooks'
+import type { OperationOf } from '../../src/console/contract.ts'
+import { useAttempt } from './attempt.tsx'
 import { begin } from './begin.ts'
 import { counted, formatBytes, formatCount, formatTime } from './format.ts'
 import { FailureBox, Journey, Page } from './parts.tsx'
@@ -47,15 +47,12 @@ export function Restored({ operation }: { operation: OperationOf<'restore'> }) {
 
 export function UndoButton({ id, stem }: { id: string; stem: string }) {
   const dialog = useRef<HTMLDialogElement>(null)
-  const [failure, setFailure] = useState<Failure>()
-  async function undo() {
-    try {
+  const { failure, attempt } = useAttempt()
+  const undo = () =>
+    attempt(async () => {
       await begin({ kind: 'undo', restore: id })
       dialog.current?.close()
-    } catch (error) {
-      setFailure(failureOf(error))
-    }
-  }
+    })
   return (
     <>
       <button type="button" onClick={() => dialog.current?.showModal()}>
@@ -124,6 +121,49 @@ export function BackedUp({ operation }: { operation: OperationOf<'backup'> }) {
           ))}
         </ul>
       </section>
+      <div class="actions">
+        <a class="button main" href="#/backups">
+          To the backups
+        </a>
+      </div>
+    </Page>
+  )
+}
+
+export function Verified({ operation }: { operation: OperationOf<'verify'> }) {
+  const { notes, restored } = operation.result!
+  return (
+    <Page
+      title={restored ? 'The backup can be restored' : 'The backup is good'}
+      lead={
+        restored
+          ? 'It was read back to its last byte, then restored beside the live database, compared, and thrown away again.'
+          : 'Every file is byte for byte what was written, and what is inside was read to its end.'
+      }
+    >
+      <section class="note good">
+        <p>
+          <code class="stem">{operation.subject}</code>
+          {operation.endedAt ? `, on ${formatTime(operation.endedAt)}` : ''}
+        </p>
+        {restored && (
+          <ul>
+            {restored.map((part) => (
+              <li key={part}>{part}</li>
+            ))}
+          </ul>
+        )}
+      </section>
+      {notes.length > 0 && (
+        <section class="note" aria-labelledby="good-to-know">
+          <h2 id="good-to-know">Good to know</h2>
+          <ul>
+            {notes.map((note) => (
+              <li key={note}>{note}</li>
+            ))}
+          </ul>
+        </section>
+      )}
       <div class="actions">
         <a class="button main" href="#/backups">
           To the backups

@@ -1,16 +1,16 @@
 // The two doors: the setup code with a new password, and the password.
 
 import { useState } from 'preact/hooks'
-import type { Failure } from '../../src/console/contract.ts'
-import { call, failureOf, setToken } from './api.ts'
+import { call, setToken } from './api.ts'
+import { Submit, useAttempt } from './attempt.tsx'
+import { isFailed, WhatFailed } from './maintenance.tsx'
 import { FailureBox, Field, Page, PasswordField } from './parts.tsx'
 
 export function Claim({ app, givenCode, onDone }: { app: string; givenCode: string; onDone: () => void }) {
   const [code, setCode] = useState(givenCode)
   const [password, setPassword] = useState('')
   const [problems, setProblems] = useState<{ code?: string; password?: string }>({})
-  const [failure, setFailure] = useState<Failure>()
-  const [isBusy, setBusy] = useState(false)
+  const { failure, isBusy, attempt } = useAttempt()
 
   async function submit(event: Event) {
     event.preventDefault()
@@ -20,22 +20,18 @@ export function Claim({ app, givenCode, onDone }: { app: string; givenCode: stri
     }
     setProblems(found)
     if (Object.keys(found).length > 0) return
-    setBusy(true)
-    setFailure(undefined)
-    try {
+    await attempt(async () => {
       setToken((await call('POST /api/claim', { code, password })).token)
       onDone()
-    } catch (error) {
-      setFailure(failureOf(error))
-    }
-    setBusy(false)
+    })
   }
 
   return (
     <Page
       title={`Welcome to ${app}`}
-      lead="It is installed and running. Say that it is yours, and choose a password for this page. Nobody else can do so without the setup code."
+      lead={`It is installed${isFailed ? '' : ' and running'}. Say that it is yours, and choose a password for this page. Nobody else can do so without the setup code.`}
     >
+      <WhatFailed />
       {failure && <FailureBox failure={failure} />}
       <form onSubmit={submit} noValidate>
         <Field
@@ -69,9 +65,7 @@ export function Claim({ app, givenCode, onDone }: { app: string; givenCode: stri
           onChange={setPassword}
         />
         <div class="actions">
-          <button type="submit" class="main" aria-disabled={isBusy}>
-            {isBusy ? 'One moment …' : 'Continue'}
-          </button>
+          <Submit isBusy={isBusy}>Continue</Submit>
         </div>
       </form>
     </Page>
@@ -80,23 +74,17 @@ export function Claim({ app, givenCode, onDone }: { app: string; givenCode: stri
 
 export function SignIn({ app, isAgain, onDone }: { app: string; isAgain: boolean; onDone: () => void }) {
   const [password, setPassword] = useState('')
-  const [failure, setFailure] = useState<Failure>()
   const [problem, setProblem] = useState<string>()
-  const [isBusy, setBusy] = useState(false)
+  const { failure, isBusy, attempt } = useAttempt()
 
   async function submit(event: Event) {
     event.preventDefault()
     setProblem(password ? undefined : 'Type the password.')
     if (!password) return
-    setBusy(true)
-    setFailure(undefined)
-    try {
+    await attempt(async () => {
       setToken((await call('POST /api/sign-in', { password })).token)
       onDone()
-    } catch (error) {
-      setFailure(failureOf(error))
-    }
-    setBusy(false)
+    })
   }
 
   return (
@@ -108,6 +96,7 @@ export function SignIn({ app, isAgain, onDone }: { app: string; isAgain: boolean
           : 'This page looks after its backups.'
       }
     >
+      <WhatFailed />
       {failure && <FailureBox failure={failure} />}
       <form onSubmit={submit} noValidate>
         <PasswordField
@@ -119,9 +108,7 @@ export function SignIn({ app, isAgain, onDone }: { app: string; isAgain: boolean
           onChange={setPassword}
         />
         <div class="actions">
-          <button type="submit" class="main" aria-disabled={isBusy}>
-            {isBusy ? 'One moment …' : 'Sign in'}
-          </button>
+          <Submit isBusy={isBusy}>Sign in</Submit>
         </div>
       </form>
     </Page>

@@ -1,0 +1,80 @@
+// How things are, for the first page: the database, the backups, the last starts, and why a boot failed.
+// Guarantees: it answers also where the database, the state or the folder of backups cannot be read: what is not known is
+// left out; nothing is changed or waited for.
+
+import { stat } from 'node:fs/promises'
+import type { Config } from '../config.ts'
+import { openEngine } from '../engines/open.ts'
+import type { BootkeeperError } from '../errors.ts'
+import { listBackups, type Manifest } from '../manifest.ts'
+import { type BootState, readState } from '../state.ts'
+import type { DatabaseView, Operation, Overview } from './contract.ts'
+import { failureOf } from './operations.ts'
+
+export interface OverviewFacts {
+  app: string
+  bootkeeper: string
+  isSetUp: boolean
+  appRuns: boolean
+  failure: BootkeeperError | undefined
+  running: Operation | undefined
+}
+
+export async function overviewOf(config: Config, { failure, running, ...facts }: OverviewFacts): Promise<Overview> {
+  const [database, boots, backups] = await Promise.all([
+    databaseView(config),
+    readState(config.stateDir).then(
+      (state) => state.boots,
+      (): BootState['boots'] => [],
+    ),
+    listBackups(config.backupsDir).catch(() => undefined),
+  ])
+  const newest = backups?.at(-1)
+  const drills = (backups ?? []).flatMap(({ stem, lastDrill }) => (lastDrill ? [drillOf(stem, lastDrill)] : []))
+  const lastDrill = drills.sort((a, b) => (a.at < b.at ? -1 : 1)).at(-1)
+  return {
+    ...facts,
+    database,
+    uploadLimitBytes: config.uploadLimitBytes,
+    boots: boots
+      .slice(-5)
+      .reverse()
+      .map(({ at, outcome, code, steps }) => ({ at, outcome, steps, ...(code ? { code } : {}) })),
+    ...(failure ? { failure: { ...failureOf(failure), ...(failure.step ? { step: failure.step } : {}) } } : {}),
+    ...(running ? { running: { id: running.id, kind: running.kind } } : {}),
+    ...(backups
+      ? {
+          backups: {
+            count: backups.length,
+            ...(newest ? { newest: { stem: newest.stem, createdAt: newest.createdAt } } : {}),
+          },
+        }
+      : {}),
+    ...(lastDrill ? { lastDrill } : {}),
+  }
+}
+
+function drillOf(stem: string, { at, problem }: NonNullable<Manifest['lastDrill']>) {
+  return { stem, at, ...(problem === undefined ? {} : { problem }) }
+}
+
+async function databaseView(config: Config): Promise<DatabaseView> {
+  const engine = await openEngine(config.databaseUrl, { busyMs: 0 })
+  try {
+    const { kind, description, isFile } = engine
+    const sizeOf = (path: string) =>
+      stat(path).then(
+        ({ size }) => size,
+        () => undefined,
+      )
+    const sizeBytes = isFile ? await sizeOf(description) : await engine.sizeBytes().catch(() => undefined)
+    const walBytes = isFile ? await sizeOf(`${description}-wal`) : undefined
+    return {
+      ...{ engine: kind, description },
+      ...(sizeBytes === undefined ? {} : { sizeBytes }),
+      ...(walBytes === undefined ? {} : { walBytes }),
+    }
+  } finally {
+    await engine.close().catch(() => undefined)
+  }
+}
