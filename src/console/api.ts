@@ -13,10 +13,12 @@ import type { Log } from '../log.ts'
 import { exportOf, listBackups, readManifest, rowsOf, verifyFile, whyMade } from '../manifest.ts'
 import { readState } from '../state.ts'
 import type { Access, NewSession, Session } from './access.ts'
-import { type Call, type Input, inputs, type Outputs, type Overview } from './contract.ts'
+import { type Call, type Failure, type Input, inputs, type Outputs, type Overview } from './contract.ts'
+import { databaseAccess } from './database-access.ts'
 import { failureOf, openOperations } from './operations.ts'
 import { cookieOf, isSecure, readJson, requireOwnOrigin } from './request.ts'
 import { openFlow } from './restore-flow.ts'
+import { openSettings } from './settings.ts'
 import { openTickets } from './tickets.ts'
 import { openUploads } from './uploads.ts'
 
@@ -50,7 +52,12 @@ const open: Call[] = ['POST /api/claim', 'POST /api/sign-in']
 export async function openApi({ config, log, access, directory, app, bootkeeper, appRuns }: ApiTools): Promise<Api> {
   const operations = await openOperations(join(directory, 'operations'), log)
   const uploads = await openUploads(join(directory, 'uploads'), config.uploadLimitBytes)
-  const flow = openFlow({ config, log, operations, uploads, appRuns, onRestored: () => access.finishSetup() })
+  const settings = openSettings({ config, log, access, withDatabase: databaseAccess(config, log) })
+  const flow = openFlow({
+    ...{ config, log, operations, uploads, appRuns },
+    settingsIn: settings.readFile,
+    onRestored: () => access.finishSetup(),
+  })
   const tickets = openTickets()
 
   const handlers: Handlers = {
@@ -107,6 +114,18 @@ export async function openApi({ config, log, access, directory, app, bootkeeper,
       const file = exportOf(manifest) ?? manifest.files[0]!
       await verifyFile(config.backupsDir, file)
       return { path: `/api/downloads/${tickets.issue(join(config.backupsDir, file.name), file.name)}` }
+    },
+    async 'GET /api/settings'() {
+      return { groups: await settings.read() }
+    },
+    async 'POST /api/settings'(input) {
+      return { groups: await settings.save(input) }
+    },
+    async 'POST /api/settings/reveal'({ source, ...field }, { address }) {
+      return { value: await settings.reveal(field, source && (await flow.locate(source)), address) }
+    },
+    async 'POST /api/settings/test'(input, { address }) {
+      return await settings.test(input, address)
     },
   }
 
@@ -188,6 +207,8 @@ export async function openApi({ config, log, access, directory, app, bootkeeper,
         .map(({ at, outcome, code, steps }) => ({ at, outcome, steps, ...(code ? { code } : {}) })),
       ...(running ? { running: { id: running.id, kind: running.kind } } : {}),
       ...(newest ? { newestBackup: { stem: newest.stem, createdAt: newest.createdAt } } : {}),
+      // What is wrong with the schema is for the page of the settings to say.
+      hasSettings: await settings.exist().catch(() => true),
     }
   }
 
@@ -231,7 +252,7 @@ export async function openApi({ config, log, access, directory, app, bootkeeper,
 
   function refuse(thrown: unknown, request: IncomingMessage, response: ServerResponse, what: string): void {
     const error = asBootkeeperError(thrown)
-    const { running } = thrown as { running?: string }
+    const { running, problems } = thrown as Partial<Failure>
     const status = statusOf(error.code)
     log.warn({ code: error.code, status }, `${what}: ${error.message}`)
     if (error.code === 'INTERNAL')
@@ -242,7 +263,9 @@ export async function openApi({ config, log, access, directory, app, bootkeeper,
       response.setHeader('connection', 'close')
       setTimeout(() => request.destroy(), 5_000).unref()
     }
-    sendJson(response, status, { error: { ...failureOf(error), ...(running ? { running } : {}) } })
+    sendJson(response, status, {
+      error: { ...failureOf(error), ...(running ? { running } : {}), ...(problems ? { problems } : {}) },
+    })
   }
 }
 
@@ -270,6 +293,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   UPLOAD_TOO_LARGE: 413,
   UPLOAD_CUT_OFF: 400,
   PLAN_CHANGED: 409,
+  SETTINGS_CHANGED: 409,
   LOCK_HELD: 409,
   DATABASE_BUSY: 409,
   BACKUP_NOT_FOUND: 404,

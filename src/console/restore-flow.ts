@@ -5,26 +5,20 @@
 import { randomBytes } from 'node:crypto'
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { appIdentity } from '../app-identity.ts'
-import { type Origin, takeBackup } from '../backup.ts'
+import { takeBackup } from '../backup.ts'
 import { command } from '../command-hint.ts'
 import type { Config } from '../config.ts'
-import type { Engine } from '../engines/engine.ts'
 import { openEngine } from '../engines/open.ts'
-import { BootkeeperError } from '../errors.ts'
+import { asBootkeeperError, BootkeeperError } from '../errors.ts'
 import { exportDatabase, writeExport } from '../export.ts'
 import { partialPath } from '../files.ts'
 import { applyImport, exportPath, type ImportRequest, inspectFile, planImport } from '../import.ts'
-import { takeLock } from '../lock.ts'
-import type { Log } from '../log.ts'
+import { errorFields, type Log } from '../log.ts'
 import { newStem, readManifest } from '../manifest.ts'
-import { prismaVersion } from '../prisma/fingerprint.ts'
-import { findSchema, readSchemaFiles, type SchemaSet } from '../prisma/schema-files.ts'
-import { openRecord, type RecordOperation } from '../record.ts'
 import { applyRestore, planRestore } from '../restore.ts'
-import { readState } from '../state.ts'
 import { hashOf, openConfirmations } from './confirmations.ts'
-import type { Operation, OperationKind, OperationOf, OperationRequest, Source } from './contract.ts'
+import type { Operation, OperationKind, OperationOf, OperationRequest, SettingsGroup, Source } from './contract.ts'
+import { type Database, databaseAccess } from './database-access.ts'
 import type { Operations, Reporter } from './operations.ts'
 import type { Uploads } from './uploads.ts'
 
@@ -35,6 +29,8 @@ export interface FlowTools {
   uploads: Uploads
   /** The app runs beside the console, and has the database open. */
   appRuns: boolean
+  /** The settings that a file has; its secrets are left out. */
+  settingsIn: (path: string, counts: Record<string, number>) => Promise<SettingsGroup[]>
   /** The setup ends with the first restore. */
   onRestored: () => Promise<void>
 }
@@ -45,12 +41,18 @@ const exclusive: OperationKind[] = ['plan', 'restore', 'undo', 'backup']
 export interface Flow {
   /** Throws LOCK_HELD, PLAN_CHANGED, REQUEST_REFUSED. */
   start(request: OperationRequest): Promise<Operation>
+  /** Throws REQUEST_REFUSED, BACKUP_NOT_FOUND. */
+  locate(source: Source): Promise<{ path: string; name: string }>
 }
 
-export function openFlow({ config, log, operations, uploads, appRuns, onRestored }: FlowTools): Flow {
+export function openFlow(tools: FlowTools): Flow {
+  const { config, log, operations, uploads, appRuns, onRestored } = tools
   const confirmations = openConfirmations()
+  const withDatabase = databaseAccess(config, log)
 
   return {
+    locate,
+
     async start(request) {
       if (exclusive.includes(request.kind)) requireFree(operations)
       switch (request.kind) {
@@ -75,7 +77,12 @@ export function openFlow({ config, log, operations, uploads, appRuns, onRestored
       async (report) => {
         await report.step('Read and check the file')
         const file = await inspectFile(config, path, undefined, report.rows, report.signal).catch(speakOf(path, name))
-        return { file }
+        // A file can be looked into, whatever is wrong with the schema: the plan will say that.
+        const settings = await tools.settingsIn(path, file.counts).catch((error: unknown) => {
+          log.warn(errorFields(asBootkeeperError(error)), `The settings in ${name} could not be shown.`)
+          return []
+        })
+        return { file, ...(settings.length > 0 ? { settings } : {}) }
       },
     )
   }
@@ -207,36 +214,6 @@ export function openFlow({ config, log, operations, uploads, appRuns, onRestored
   async function locate(source: Source): Promise<{ path: string; name: string }> {
     if ('upload' in source) return await uploads.find(source.upload)
     return { path: await exportPath(config, source.backup), name: source.backup }
-  }
-
-  interface Database {
-    engine: Engine
-    schema: SchemaSet
-    origin: Omit<Origin, 'trigger' | 'reason'>
-    record: RecordOperation
-  }
-
-  /** A connection of its own, under the ops lock, as a command has it. */
-  async function withDatabase<Result>(doing: string, run: (database: Database) => Promise<Result>): Promise<Result> {
-    const lock = await takeLock(config.stateDir, doing, { waitMs: 2_000, name: 'ops' })
-    try {
-      const engine = await openEngine(config.databaseUrl, { busyMs: config.busyWaitMs })
-      try {
-        const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
-        const { inStep } = await readState(config.stateDir)
-        const prisma = await prismaVersion(process.cwd())
-        return await run({
-          engine,
-          schema,
-          origin: { app: appIdentity(process.cwd()), prisma, fingerprint: inStep ?? '' },
-          record: openRecord(config, { lock: 'ops', warn: (message) => log.warn(message) }),
-        })
-      } finally {
-        await engine.close()
-      }
-    } finally {
-      lock.release()
-    }
   }
 }
 

@@ -8,6 +8,7 @@ import { Backups, Status, Welcome } from './home.tsx'
 import { FailureBox, Page, Waiting } from './parts.tsx'
 import { ChooseFile, OperationPage } from './restore.tsx'
 import { takeSetupCode, useRoute } from './route.ts'
+import { SettingsPage } from './settings.tsx'
 import { Claim, SignIn } from './sign-in.tsx'
 
 const { app = 'The app', claimed } = document.documentElement.dataset
@@ -73,7 +74,10 @@ function Inside({ isOpen, onSignedOut }: { isOpen: boolean; onSignedOut: () => v
     onSignedOut()
   }
 
-  const links = { '': 'Status', restore: 'Restore', backups: 'Backups' }
+  const links = {
+    ...{ '': 'Status', restore: 'Restore', backups: 'Backups' },
+    ...(overview?.hasSettings ? { settings: 'Settings' } : {}),
+  }
   const now = section === 'status' ? '' : section
   return (
     <Frame
@@ -117,10 +121,11 @@ function Section({
   section: string
   id: string | undefined
   overview: Overview
-  onPassedBy: () => void
+  onPassedBy: () => Promise<void>
 }) {
   if (section === 'restore') return id ? <OperationPage key={id} id={id} /> : <ChooseFile overview={overview} />
   if (section === 'backups') return <Backups />
+  if (section === 'settings') return <SettingsPage overview={overview} onFinished={onPassedBy} />
   if (section === '' && !overview.isSetUp) return <Welcome overview={overview} onPassedBy={onPassedBy} />
   if (section === '' || section === 'status') return <Status overview={overview} />
   return (
