@@ -26,10 +26,7 @@ export async function testConnection(
   { timeoutMs = forEverything, lookup = (name) => systemLookup(name, { all: true, verbatim: true }) }: TestOptions = {},
 ): Promise<ConnectionResult> {
   if (!isHttpUrl(address))
-    return failed(
-      'This is no address of a service.',
-      'Begin it with http:// or https://, such as http://service:8080.',
-    )
+    return failed('This is no address of a service.', 'Begin it with http:// or https://, such as http://service:8080.')
   const url = new URL(address.trim())
   if (url.username || url.password)
     return failed(

@@ -9,7 +9,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { SettingsField, SettingsGroup } from '../../src/console/contract.ts'
 import { openTestConsole, type TestConsole } from '../console.ts'
-import { boot, makeApp, makeFolder, ops, type TestApp } from '../harness.ts'
+import { boot, killHard, makeApp, makeFolder, ops, type TestApp } from '../harness.ts'
 import { postgresMissing, query, startPostgres, type TestPostgres } from '../postgres.ts'
 import { golden, mediaApp } from './media-app.ts'
 
@@ -204,6 +204,40 @@ test('while something else works on the data nothing is saved, and the form can 
   expect((await save(next, shown, { aiModel: 'other' })).status).toBe(200)
   await next.stop()
 })
+
+test('a server that is killed while it saves: all of it is saved, or nothing', async () => {
+  const app = await mediaApp(row)
+  const stored = (): { jellyfinUrl: string; aiModel: string } => {
+    const database = app.open()
+    try {
+      expect(database.pragma('integrity_check', { simple: true })).toBe('ok')
+      return database.prepare('SELECT * FROM "SystemConfig"').get() as never
+    } finally {
+      database.close()
+    }
+  }
+  const outcomes = new Set<boolean>()
+  for (const [round, ms] of [0, 150, 400, 800, 5_000].entries()) {
+    const console = await openTestConsole(app)
+    await (console.code ? console.claim() : console.signIn())
+    const group = await read(console)
+    const before = stored()
+    const wanted = { jellyfinUrl: `http://round-${round}`, aiModel: `model-${round}` }
+    void save(console, group, wanted).catch(() => undefined)
+    await new Promise((resolve) => setTimeout(resolve, ms))
+    killHard(console.boot.child)
+    await console.boot.ended
+    const after = stored()
+    const isSaved = after.aiModel === wanted.aiModel
+    outcomes.add(isSaved)
+    expect(after).toMatchObject(isSaved ? wanted : before)
+  }
+  expect([...outcomes].sort()).toEqual([false, true])
+  const next = await openTestConsole(app)
+  await next.signIn()
+  expect((await save(next, await read(next), { aiModel: 'after' })).status).toBe(200)
+  await next.stop()
+}, 180_000)
 
 test('connections are tested: what is there, what is not, what must not be asked, and not too often', async () => {
   let asked = 0

@@ -2,6 +2,7 @@
 // Guarantees tested: what is stored is what Prisma would store; nothing is written where one value is wrong, or where the
 // row is not as it was shown.
 
+import pg from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Model } from '../../src/data-model.ts'
 import { type ConfigTarget, readConfigRows, saveConfigRows, settingsFields } from '../../src/engines/config-rows.ts'
@@ -96,6 +97,12 @@ describe.each(kinds)('%s', (kind) => {
   const mail = () => engine().models[1]!
   const all = `SELECT * FROM "app settings"`
   const read = async () => (await readConfigRows(engine().target, [app()]))[0]!
+  const run = async (sql: string) => {
+    if (kind === 'postgresql') return void (await query(engine().target.database, sql))
+    const database = engine().app.open()
+    database.exec(sql)
+    database.close()
+  }
   const save = async (values: Record<string, string | boolean | null>) =>
     await saveConfigRows(engine().target, [{ model: app(), expected: await read(), values }], now)
 
@@ -203,7 +210,6 @@ describe.each(kinds)('%s', (kind) => {
   test('a row that changed since is left alone; of two at once one is saved', async () => {
     const shown = await read()
     const change = (note: string) => [{ model: app(), expected: shown, values: { note } }]
-    await engine().rows(all)
     const outcomes = await Promise.all([1, 2].map((i) => saveConfigRows(engine().target, change(`tab ${i}`), now)))
     expect(outcomes.map((outcome) => outcome.kind).sort()).toEqual(['changed', 'saved'])
     const [row] = await engine().rows(all)
@@ -220,6 +226,31 @@ describe.each(kinds)('%s', (kind) => {
     )
     expect(outcome).toEqual({ kind: 'changed' })
     expect(await engine().rows(all)).toEqual([row])
+  })
+
+  test('of two at once that would make the row, one does', async () => {
+    const mine = { model: mail(), expected: null, values: { host: 'new.test' } }
+    await run('DELETE FROM "Mail"')
+    const outcomes = await Promise.all([1, 2].map(() => saveConfigRows(engine().target, [mine], now)))
+    expect(outcomes.map((outcome) => outcome.kind).sort()).toEqual(['changed', 'saved'])
+    expect(await engine().rows('SELECT * FROM "Mail"')).toHaveLength(1)
+  })
+
+  test.runIf(kind === 'postgresql')('an app that has the row locked is waited for, and then left alone', async () => {
+    const other = new pg.Client({ connectionString: engine().target.database })
+    await other.connect()
+    try {
+      await other.query(`BEGIN; UPDATE "app settings" SET note = 'of the app'`)
+      const mine = { model: engine().models[0]!, expected: await read(), values: { note: 'mine' } }
+      const busy = saveConfigRows({ ...engine().target, busyMs: 300 }, [mine], now)
+      await expect(busy).rejects.toMatchObject({ code: 'DATABASE_BUSY' })
+      const waiting = saveConfigRows(engine().target, [mine], now)
+      await other.query('COMMIT')
+      expect(await waiting).toEqual({ kind: 'changed' })
+      expect(await read()).toMatchObject({ note: 'of the app' })
+    } finally {
+      await other.end()
+    }
   })
 
   test('a table that is not there is said to be so', async () => {
