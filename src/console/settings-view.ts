@@ -27,7 +27,8 @@ export function groupOfFile(model: Model, row: JsonRow): SettingsGroup {
 
 function fieldOf(field: Field, row: JsonRow | null): SettingsField {
   const fallback = textOf(literalDefault(field))
-  const value = textOf(row === null ? literalDefault(field) : row[field.name])
+  // A secret that only a new row would have can be neither shown nor removed.
+  const value = textOf(row !== null ? row[field.name] : field.isSecret ? null : literalDefault(field))
   const precision = precisionOf(field)
   return {
     name: field.name,

@@ -139,8 +139,16 @@ function timeProblem({ nativeType }: Field, text: string): string | undefined {
       : nativeType?.name === 'Time' || nativeType?.name === 'Timetz'
         ? { fits: /^\d\d:\d\d(:\d\d(\.\d+)?)?([+-]\d\d(:?\d\d)?)?$/, example: 'a time, such as 18:30' }
         : { fits: moment, example: 'a date and time, such as 2026-11-21T18:30:00Z' }
-  const isReal = nativeType?.name?.startsWith('Time') === true || !Number.isNaN(Date.parse(text))
-  return form.fits.test(text) && isReal ? undefined : `Type ${form.example}.`
+  return form.fits.test(text) && isRealTime(text) ? undefined : `Type ${form.example}.`
+}
+
+/** JavaScript takes the 30th of February for the 2nd of March. */
+function isRealTime(text: string): boolean {
+  const [day] = /^\d{4}-\d\d-\d\d/.exec(text) ?? []
+  // Of a time alone the database knows best.
+  if (day === undefined) return true
+  const date = new Date(`${day}T00:00:00Z`)
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day) && !Number.isNaN(Date.parse(text))
 }
 
 export function isHttpUrl(text: string): boolean {

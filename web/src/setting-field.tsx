@@ -48,19 +48,15 @@ function hintOf({ hint, default: fallback, type }: SettingsField): string {
 }
 
 function secretHint({ field, typed }: FieldProps): string {
-  const state =
-    typed === null
-      ? 'It is removed when you save.'
-      : typed === '' && field.isSet
-        ? 'Left empty, it stays as it is. To take it away, press Remove.'
-        : typed !== undefined && typed !== ''
-          ? field.isSet
-            ? 'It takes the place of the one that is set when you save.'
-            : ''
-          : field.isSet
-            ? 'It is set. Leave it as it is, or type another one.'
-            : 'Not set.'
-  return [field.hint, state].filter(Boolean).join(' ')
+  return [field.hint, secretState(field.isSet, typed)].filter(Boolean).join(' ')
+}
+
+function secretState(isSet: boolean, typed: Typed | undefined): string {
+  if (typed === null) return 'It is removed when you save.'
+  if (!isSet) return typed ? '' : 'Not set.'
+  if (typed === undefined) return 'It is set. Leave it as it is, or type another one.'
+  if (typed === '') return 'Left empty, it stays as it is. To take it away, press Remove.'
+  return 'It takes the place of the one that is set when you save.'
 }
 
 function Checkbox({ field, typed, problem, onChange }: FieldProps) {
