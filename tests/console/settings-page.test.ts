@@ -199,7 +199,7 @@ test('settings that are there: tests that fail, a secret, another tab, a databas
   await button(page, 'Remove TMDB API key').click()
   await page.getByText('It is removed when you save.').waitFor()
   await inspectState(page, 'settings-remove')
-  await button(page, 'Keep it: TMDB API key').click()
+  await button(page, 'Keep TMDB API key').click()
   await button(page, 'Remove TMDB API key').click()
   await button(page, 'Save').click()
   await page.getByText('Saved: TMDB API key, AI model.').waitFor()

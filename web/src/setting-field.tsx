@@ -28,7 +28,7 @@ export function SettingField(props: FieldProps) {
   const isOpen = field.isRequired && field.default === undefined
   const label = isOpen ? `${field.label} (required)` : field.label
   return (
-    <Field label={label} problem={problem} hint={field.isSecret ? secretHint(props) : hintOf(field)}>
+    <Field label={label} problem={problem} hint={field.isSecret ? secretHint(props) : hintOf(props)}>
       {(attributes) =>
         field.isSecret ? (
           <SecretInput {...props} attributes={attributes} />
@@ -42,9 +42,12 @@ export function SettingField(props: FieldProps) {
   )
 }
 
-function hintOf({ hint, default: fallback, type }: SettingsField): string {
+/** The default is worth a word where there is another value. */
+function hintOf({ field, typed }: FieldProps): string {
+  const { hint, default: fallback, type } = field
+  const isOther = String((typed === undefined ? field.value : typed) ?? '') !== fallback
   const shown = type === 'Boolean' ? (fallback === 'true' ? 'yes' : 'no') : fallback
-  return [hint, fallback ? `Default: ${shown}` : ''].filter(Boolean).join(' ')
+  return [hint, fallback && isOther ? `Default: ${shown}` : ''].filter(Boolean).join(' ')
 }
 
 function secretHint({ field, typed }: FieldProps): string {
@@ -267,7 +270,7 @@ function SecretInput({ model, version, field, typed, attributes, onChange }: Fie
       <span class="with-button">
         <input {...attributes} type="text" value="" placeholder="removed" readOnly />
         <button type="button" onClick={() => onChange(undefined)}>
-          Keep it<span class="unseen">: {field.label}</span>
+          Keep<span class="unseen"> {field.label}</span>
         </button>
       </span>
     )
@@ -286,10 +289,12 @@ function SecretInput({ model, version, field, typed, attributes, onChange }: Fie
             onChange(value === (stored ?? (field.isSet ? undefined : '')) ? undefined : value)
           }
         />
-        <button type="button" class="quiet" aria-pressed={isShown} onClick={toggle}>
-          {isShown ? 'Hide' : 'Show'}
-          <span class="unseen"> {field.label}</span>
-        </button>
+        {(field.isSet || typed) && (
+          <button type="button" class="quiet" aria-pressed={isShown} onClick={toggle}>
+            {isShown ? 'Hide' : 'Show'}
+            <span class="unseen"> {field.label}</span>
+          </button>
+        )}
         {field.isSet && !field.isRequired && (
           <button
             type="button"

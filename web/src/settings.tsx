@@ -108,7 +108,7 @@ function SettingsForm({
   const [draft, setDraft] = useState<Draft>({})
   const [problems, setProblems] = useState<Record<string, string>>({})
   const [failure, setFailure] = useState<Failure>()
-  const [said, setSaid] = useState<string>()
+  const [said, setSaid] = useState<{ text: string; isGood: boolean }>()
   const [isBusy, setBusy] = useState(false)
   useEffect(() => {
     if (Object.keys(problems).length > 0) form.current?.querySelector<HTMLElement>('[aria-invalid]')?.focus()
@@ -142,7 +142,8 @@ function SettingsForm({
       }
       if (isFresh) return await onFinished(labels)
       const names = labels.length > 0 ? `Saved: ${labels.join(', ')}.` : 'Saved.'
-      setSaid(touched.length > 0 ? names : 'There was nothing to save: no field was changed.')
+      const none = 'There was nothing to save: no field was changed.'
+      setSaid({ text: touched.length > 0 ? names : none, isGood: touched.length > 0 })
     } catch (error) {
       const found = failureOf(error)
       setFailure(found)
@@ -158,9 +159,8 @@ function SettingsForm({
       const changed = differences(groups, newest)
       onRead(newest)
       setFailure(undefined)
-      setSaid(
-        `${changed.length > 0 ? `Changed elsewhere: ${changed.join(', ')}.` : 'A secret was changed elsewhere.'} What you have typed is kept. Look at it, then save.`,
-      )
+      const what = changed.length > 0 ? `Changed elsewhere: ${changed.join(', ')}.` : 'A secret was changed elsewhere.'
+      setSaid({ text: `${what} What you have typed is kept. Look at it, then save.`, isGood: false })
     } catch (error) {
       setFailure(failureOf(error))
     }
@@ -206,7 +206,7 @@ function SettingsForm({
           {`Nothing was saved. ${failure.message}`}
         </p>
       )}
-      <div role="status">{said && <p class="note good">{said}</p>}</div>
+      <div role="status">{said && <div class={said.isGood ? 'note good' : 'note'}>{said.text}</div>}</div>
       <div class="actions">
         <button type="submit" class="main" aria-disabled={isBusy}>
           {isBusy ? 'Saving …' : isFresh ? 'Save and finish' : 'Save'}
