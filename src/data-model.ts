@@ -24,6 +24,8 @@ export interface Model {
   naturalKey: KeyPart[]
   /** The table behind an implicit many-to-many relation: columns A and B, each a reference. */
   isJoinTable: boolean
+  /** The comment of the schema, without annotations. */
+  description?: string
   /** `/// @config`: one row of settings. */
   isConfig: boolean
   /** `/// @transient`: not exported. */
@@ -57,8 +59,12 @@ export interface Field {
   isUnique: boolean
   isAutoincrement: boolean
   isUpdatedAt: boolean
+  /** The comment of the schema, without annotations. */
+  description?: string
   /** `/// @secret`: masked wherever it is shown. */
   isSecret: boolean
+  /** `/// @health PATH`: the address of a service, and what is asked there to see whether it is up. */
+  healthPath?: string
   /** The schema gives it a value where a new row has none. */
   hasDefault: boolean
   /** The default as Prisma states it: a value, a list, or a function by its name. */

@@ -279,7 +279,7 @@ export const errorTable = {
   },
   TOO_MANY_TRIES: {
     exitCode: 75,
-    meaning: 'Too many wrong codes or passwords came from one place.',
+    meaning: 'Too many wrong codes or passwords, or too many tests of connections, came from one place.',
     safe: untouched,
     next: 'Wait for the time that the message says.',
   },
@@ -306,6 +306,18 @@ export const errorTable = {
     meaning: 'What was confirmed in the console is not what would happen now, or the code is no longer good.',
     safe: unchanged,
     next: 'Look at the new plan, then confirm that one.',
+  },
+  SETTINGS_REFUSED: {
+    exitCode: 65,
+    meaning: "What was typed into the form of the app's settings does not fit, or the database has no place for it.",
+    safe: 'Nothing was saved. The settings are as they were.',
+    next: 'Correct the fields that are marked, then save again.',
+  },
+  SETTINGS_CHANGED: {
+    exitCode: 75,
+    meaning: 'The settings of the app were changed elsewhere since the form was read.',
+    safe: 'Nothing was saved. The settings are as they were changed elsewhere.',
+    next: 'Read them again, look at what has changed, then save.',
   },
   INTERRUPTED: {
     exitCode: 75,

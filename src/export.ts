@@ -209,7 +209,7 @@ export function asExportError(error: unknown, signal?: AbortSignal): unknown {
 }
 
 /** Goes up where a data model says more than it did: one that was kept from before does not. */
-const dataModelShape = 2
+const dataModelShape = 3
 
 /** Read from the schema once, then from a file beside the state: Prisma's parser takes longer than a small export. */
 export async function readDataModelCached(

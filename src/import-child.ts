@@ -4,15 +4,16 @@
 import { stat } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { reportProgress, serveOperations } from './child.ts'
-import type { DataModel } from './data-model.ts'
+import type { DataModel, Model } from './data-model.ts'
 import type { Keys } from './encryption.ts'
 import type { ImportOptions, ImportReport, StagedImport } from './engines/engine-import.ts'
+import { mapSource } from './engines/import-mapping.ts'
 import { type ImportTarget, openImport } from './engines/open-import.ts'
 import { BootkeeperError } from './errors.ts'
 import type { Format, ResolveTitle } from './formats/format.ts'
 import { openSource } from './formats/source.ts'
 import { type BulkReader, startBulkReader, worthwhileBytes } from './import-bulk.ts'
-import type { Source, SourceHeader } from './import-source.ts'
+import type { JsonRow, Source, SourceHeader } from './import-source.ts'
 import type { Scope } from './scope.ts'
 
 export interface FileRequest {
@@ -59,6 +60,29 @@ export const operations = {
       reportProgress(rows)
     }
     return describe(source, counts)
+  },
+
+  /** The first row of each of these models, by the names of the schema. Reads no further than it has to. */
+  async firstRows({ models, ...request }: FileRequest & { models: Model[] }): Promise<Record<string, JsonRow>> {
+    const source = await openOfAnyone(request)
+    const { mappings } = mapSource(
+      { models: models.map((each) => ({ ...each, relations: [] })), enums: [] },
+      source.header,
+    )
+    const found: Record<string, JsonRow> = {}
+    for await (const batch of source.batches()) {
+      for (const { model, row } of batch) {
+        const mapping = mappings.find(({ name }) => name === model)
+        if (!mapping || Object.hasOwn(found, mapping.target.name)) continue
+        found[mapping.target.name] = Object.fromEntries(
+          mapping.cells.flatMap(({ member, field }) =>
+            member !== undefined && Object.hasOwn(row, member) ? [[field.name, row[member]]] : [],
+          ),
+        )
+      }
+      if (Object.keys(found).length === mappings.length) break
+    }
+    return found
   },
 
   /** What the file says that it is, before its rows are read. */

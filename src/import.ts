@@ -9,6 +9,7 @@ import { type Origin, takeBackup } from './backup.ts'
 import { type Child, startChild } from './child.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
+import type { Model } from './data-model.ts'
 import type { Engine } from './engines/engine.ts'
 import type { ImportReport } from './engines/engine-import.ts'
 import type { ImportTarget } from './engines/open-import.ts'
@@ -16,6 +17,7 @@ import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import { readDataModelCached } from './export.ts'
 import { partialPath } from './files.ts'
 import type { FileDescription, operations } from './import-child.ts'
+import type { JsonRow } from './import-source.ts'
 import { takeLock } from './lock.ts'
 import { type Manifest, readManifest, stemOf, verifyFile } from './manifest.ts'
 import { makeEmptyDatabase } from './prisma/new-database.ts'
@@ -73,6 +75,11 @@ export async function inspectFile(
   signal?: AbortSignal,
 ): Promise<FileDescription> {
   return await inChild((child) => child.call('inspect', fileRequest(config, path, userName), signal), onProgress)
+}
+
+/** The first row that the file has of each of these models. Throws as `inspectFile` does. */
+export async function firstRowsOf(config: Config, path: string, models: Model[]): Promise<Record<string, JsonRow>> {
+  return await inChild((child) => child.call('firstRows', { ...fileRequest(config, path, undefined), models }))
 }
 
 interface SettledRequest extends ImportRequest {

@@ -12,12 +12,13 @@ import type { Log } from '../log.ts'
 import { exportOf, readManifest, verifyFile } from '../manifest.ts'
 import type { Access, NewSession, Session } from './access.ts'
 import { listForPage, pin, remove } from './backup-list.ts'
-import { type Call, type Input, inputs, type Outputs } from './contract.ts'
+import { type Call, type Failure, type Input, inputs, type Outputs } from './contract.ts'
 import { openDatabases } from './database.ts'
 import { failureOf, openOperations } from './operations.ts'
 import { overviewOf } from './overview.ts'
 import { cookieOf, isSecure, readJson, requireOwnOrigin } from './request.ts'
 import { exclusive, openFlow } from './restore-flow.ts'
+import { openSettings } from './settings.ts'
 import { openTickets } from './tickets.ts'
 import { openUploads } from './uploads.ts'
 
@@ -61,8 +62,10 @@ export async function openApi(tools: ApiTools): Promise<Api> {
   const operations = await openOperations(join(directory, 'operations'), log)
   const uploads = await openUploads(join(directory, 'uploads'), config.uploadLimitBytes)
   const databases = openDatabases(config, log, maintenance !== undefined)
+  const settings = openSettings({ config, log, access, withDatabase: databases.withDatabase })
   const flow = openFlow({
-    ...{ config, databases, operations, uploads, appRuns, isMaintenance: maintenance !== undefined },
+    ...{ config, log, databases, operations, uploads, appRuns, isMaintenance: maintenance !== undefined },
+    settingsIn: settings.readFile,
     onRestored: () => access.finishSetup(),
   })
   const tickets = openTickets()
@@ -84,6 +87,8 @@ export async function openApi(tools: ApiTools): Promise<Api> {
     async 'GET /api/overview'() {
       return await overviewOf(config, {
         ...{ app, bootkeeper, appRuns, isSetUp: access.isSetUp, failure: maintenance?.failure },
+        // What is wrong with the schema is for the page of the settings to say; a boot that failed has other worries.
+        hasSettings: maintenance === undefined && (await settings.exist().catch(() => true)),
         running: operations.running(exclusive),
       })
     },
@@ -130,6 +135,21 @@ export async function openApi(tools: ApiTools): Promise<Api> {
       const file = exportOf(manifest) ?? manifest.files[0]!
       await verifyFile(config.backupsDir, file)
       return { path: `/api/downloads/${tickets.issue(join(config.backupsDir, file.name), file.name)}` }
+    },
+    async 'GET /api/settings'() {
+      return { groups: await settings.read() }
+    },
+    async 'POST /api/settings'(input) {
+      return { groups: await settings.save(input) }
+    },
+    async 'POST /api/settings/reveal'({ source, ...field }, { address }) {
+      const value = source
+        ? await flow.withFile(source, (file) => settings.reveal(field, file, address))
+        : await settings.reveal(field, undefined, address)
+      return { value }
+    },
+    async 'POST /api/settings/test'(input, { address }) {
+      return await settings.test(input, address)
     },
   }
 
@@ -234,7 +254,7 @@ export async function openApi(tools: ApiTools): Promise<Api> {
 
   function refuse(thrown: unknown, request: IncomingMessage, response: ServerResponse, what: string): void {
     const error = asBootkeeperError(thrown)
-    const { running } = thrown as { running?: string }
+    const { running, problems } = thrown as Partial<Failure>
     const status = statusOf(error.code)
     log.warn({ code: error.code, status }, `${what}: ${error.message}`)
     if (error.code === 'INTERNAL')
@@ -245,7 +265,9 @@ export async function openApi(tools: ApiTools): Promise<Api> {
       response.setHeader('connection', 'close')
       setTimeout(() => request.destroy(), 5_000).unref()
     }
-    sendJson(response, status, { error: { ...failureOf(error), ...(running ? { running } : {}) } })
+    sendJson(response, status, {
+      error: { ...failureOf(error), ...(running ? { running } : {}), ...(problems ? { problems } : {}) },
+    })
   }
 }
 
@@ -273,6 +295,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   UPLOAD_TOO_LARGE: 413,
   UPLOAD_CUT_OFF: 400,
   PLAN_CHANGED: 409,
+  SETTINGS_CHANGED: 409,
   LOCK_HELD: 409,
   DATABASE_BUSY: 409,
   BACKUP_NOT_FOUND: 404,

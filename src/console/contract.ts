@@ -3,6 +3,7 @@
 // Guarantees: neither side can speak of a call, a member or an answer that the other does not know.
 
 import { z } from 'zod'
+import type { ScalarType } from '../data-model.ts'
 import type { ImportReport } from '../engines/engine-import.ts'
 import type { FileDescription } from '../import-child.ts'
 import type { StepRecord } from '../state.ts'
@@ -42,6 +43,10 @@ const operationRequest = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('put-back'), plan: operationId, code: z.string().max(40) }),
 ])
 
+/** A field of a `@config` model. */
+const fieldName = { model: z.string().max(200), field: z.string().max(200) }
+const typed = z.union([z.string(), z.boolean(), z.null()])
+
 export const inputs = {
   'POST /api/claim': z.strictObject({ code: z.string().max(200), password }),
   'POST /api/sign-in': z.strictObject({ password: z.string().max(200) }),
@@ -57,6 +62,24 @@ export const inputs = {
   'GET /api/operations/:id': z.strictObject({ id: operationId }),
   'DELETE /api/uploads/:id': z.strictObject({ id: uploadId }),
   'POST /api/tickets': z.strictObject({ backup: stem }),
+  'GET /api/settings': none,
+  /** Only what was touched. */
+  'POST /api/settings': z.strictObject({
+    groups: z
+      .array(
+        z.strictObject({
+          model: z.string().max(200),
+          version: z.string().max(100),
+          values: z.record(z.string().max(200), typed),
+        }),
+      )
+      .min(1)
+      .max(100),
+  }),
+  /** One secret, of the database or of a file. */
+  'POST /api/settings/reveal': z.strictObject({ ...fieldName, source: sourceSchema.optional() }),
+  /** Asks the service at the address that was typed. */
+  'POST /api/settings/test': z.strictObject({ ...fieldName, address: z.string().max(2_000) }),
 } as const
 
 export type Call = keyof typeof inputs
@@ -79,6 +102,11 @@ export interface Outputs {
   'DELETE /api/uploads/:id': Record<string, never>
   /** Where a backup can be downloaded from, once, within a minute. */
   'POST /api/tickets': { path: string }
+  'GET /api/settings': { groups: SettingsGroup[] }
+  /** As they are after it. */
+  'POST /api/settings': { groups: SettingsGroup[] }
+  'POST /api/settings/reveal': { value: string }
+  'POST /api/settings/test': ConnectionResult
 }
 
 /** Besides, outside of this table: POST /api/uploads takes a file as its raw body and gives an Upload. */
@@ -110,6 +138,8 @@ export interface Overview {
   /** Undefined: the folder cannot be read. */
   backups?: { count: number; newest?: { stem: string; createdAt: string } }
   lastDrill?: { stem: string; at: string; problem?: string }
+  /** The schema has a model of settings. */
+  hasSettings: boolean
 }
 
 export interface DatabaseView {
@@ -128,6 +158,46 @@ export interface BackupList {
   /** What is no backup: one that runs, failed, was stopped, or has a damaged manifest. Newest first, the newest few. */
   others: { id: string; status: string; createdAt: string; why: string; error?: { code: string; message: string } }[]
   othersTotal: number
+}
+
+/** A `@config` model, and its row. */
+export interface SettingsGroup {
+  model: string
+  title: string
+  hint?: string
+  /** Names the row as it was shown; goes back with what is saved. */
+  version: string
+  /** Whether there is a row already. */
+  isThere: boolean
+  fields: SettingsField[]
+}
+
+export interface SettingsField {
+  name: string
+  label: string
+  hint?: string
+  type: ScalarType
+  /** Of a DateTime. */
+  precision?: 'date' | 'time' | 'moment'
+  /** Of an enum. */
+  choices?: string[]
+  /** Cannot be left empty. */
+  isRequired: boolean
+  isSecret: boolean
+  /** Whether there is a value, which of a secret is all that is said. */
+  isSet: boolean
+  value: string | boolean | null
+  /** What a new row gets, as text. */
+  default?: string
+  canBeTested: boolean
+}
+
+export interface ConnectionResult {
+  /** `answered`: something is there, but it may not be the service. */
+  outcome: 'reached' | 'answered' | 'failed'
+  text: string
+  /** What to try. */
+  next?: string
 }
 
 export interface BackupView {
@@ -167,6 +237,8 @@ export interface Failure {
   next: string
   /** The operation that is in the way. */
   running?: string
+  /** Of settings that were not saved: what is wrong with which field. */
+  problems?: { model: string; field: string; message: string }[]
 }
 
 export interface OperationStep {
@@ -244,7 +316,7 @@ export interface PutBackResult {
 }
 
 export type Operation =
-  | OperationBase<'inspect', { file: FileDescription }>
+  | OperationBase<'inspect', { file: FileDescription; settings?: SettingsGroup[] }>
   | OperationBase<'plan', PlanResult>
   | OperationBase<'restore', RestoreResult>
   | OperationBase<'undo', UndoResult>

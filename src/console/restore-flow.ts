@@ -5,14 +5,15 @@
 
 import { command } from '../command-hint.ts'
 import type { Config } from '../config.ts'
-import { BootkeeperError } from '../errors.ts'
+import { asBootkeeperError, BootkeeperError } from '../errors.ts'
 import { withExportOfCopy } from '../export-copy.ts'
 import { applyImport, exportPath, type ImportRequest, inspectFile, planImport } from '../import.ts'
+import { errorFields, type Log } from '../log.ts'
 import { copyOf, exportOf, readManifest } from '../manifest.ts'
 import { applyRestore, planRestore } from '../restore.ts'
 import { openBackupFlow } from './backup-flow.ts'
 import { hashOf, openConfirmations } from './confirmations.ts'
-import type { Operation, OperationKind, OperationOf, OperationRequest, Source } from './contract.ts'
+import type { Operation, OperationKind, OperationOf, OperationRequest, SettingsGroup, Source } from './contract.ts'
 import { openCopyFlow } from './copy-flow.ts'
 import type { Database, Databases } from './database.ts'
 import type { Operations, Reporter } from './operations.ts'
@@ -20,6 +21,7 @@ import type { Uploads } from './uploads.ts'
 
 export interface FlowTools {
   config: Config
+  log: Log
   databases: Databases
   operations: Operations
   uploads: Uploads
@@ -27,6 +29,8 @@ export interface FlowTools {
   appRuns: boolean
   /** The console is the page of a boot that failed. */
   isMaintenance: boolean
+  /** The settings that a file has; its secrets are left out. */
+  settingsIn: (path: string, counts: Record<string, number>) => Promise<SettingsGroup[]>
   /** The setup ends with the first restore. */
   onRestored: () => Promise<void>
 }
@@ -36,18 +40,34 @@ export const exclusive: OperationKind[] = [
   ...(['plan', 'restore', 'undo', 'backup', 'verify', 'check-copy', 'put-back'] as const),
 ]
 
+export interface NamedFile {
+  path: string
+  /** What people call it. */
+  name: string
+}
+
 export interface Flow {
   /** Throws LOCK_HELD, PLAN_CHANGED, REQUEST_REFUSED. */
   start(request: OperationRequest): Promise<Operation>
+  /** Gives `use` the file, or what was read out of a raw copy. Throws REQUEST_REFUSED, BACKUP_NOT_FOUND. */
+  withFile<Result>(source: Source, use: (file: NamedFile) => Promise<Result>): Promise<Result>
 }
 
 export function openFlow(tools: FlowTools): Flow {
-  const { config, databases, operations, uploads, appRuns, onRestored } = tools
+  const { config, log, databases, operations, uploads, appRuns, onRestored } = tools
   const confirmations = openConfirmations()
   const backups = openBackupFlow(tools)
   const copies = openCopyFlow({ ...tools, confirmations })
 
   return {
+    async withFile(source, use) {
+      const file = await locate(source)
+      if ('path' in file) return await use(file)
+      return await databases.withDatabase('a look into a copy', (database) =>
+        withExportOfCopy(toolsOf(database), file.copyOf, {}, (path) => use({ path, name: file.name })),
+      )
+    },
+
     async start(request) {
       if (exclusive.includes(request.kind)) requireFree(operations)
       switch (request.kind) {
@@ -79,7 +99,12 @@ export function openFlow(tools: FlowTools): Flow {
         const look = async (path: string) => {
           await report.step(steps.read)
           const found = await inspectFile(config, path, undefined, report.rows, report.signal)
-          return { file: found }
+          // A file can be looked into, whatever is wrong with the schema: the plan will say that.
+          const settings = await tools.settingsIn(path, found.counts).catch((error: unknown) => {
+            log.warn(errorFields(asBootkeeperError(error)), `The settings in ${file.name} could not be shown.`)
+            return []
+          })
+          return { file: found, ...(settings.length > 0 ? { settings } : {}) }
         }
         if ('path' in file) return await look(file.path).catch(speakOf(file.path, file.name))
         return await databases.withDatabase('a look into a copy', (database) => withPath(file, database, report, look))
@@ -222,7 +247,7 @@ export function openFlow(tools: FlowTools): Flow {
   }
 }
 
-type Located = { name: string } & ({ path: string } | { copyOf: string })
+type Located = NamedFile | { name: string; copyOf: string }
 
 const steps = {
   unpack: 'Check the copy and read its data out of it',

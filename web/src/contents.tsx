@@ -6,6 +6,7 @@ import { Submit, useAttempt } from './attempt.tsx'
 import { begin } from './begin.ts'
 import { counted, formatCount, formatTime } from './format.ts'
 import { FailureBox, Field, Journey, Page, WideTable } from './parts.tsx'
+import { SettingsInFile } from './settings-in-file.tsx'
 
 type File = NonNullable<OperationOf<'inspect'>['result']>['file']
 
@@ -32,6 +33,7 @@ export function ContentsView({ operation }: { operation: OperationOf<'inspect'> 
       <Journey at={1} />
       <Facts file={file} />
       {file.users ? <Users users={file.users} /> : <Counts counts={file.counts} />}
+      <SettingsInFile groups={operation.result!.settings ?? []} source={operation.request.source} />
       <Warnings file={file} />
       <form onSubmit={submit} noValidate>
         {needsUser && (
