@@ -305,6 +305,7 @@ export async function serveMaintenance(
   const content = { app: appIdentity(process.cwd())?.name ?? 'The app', bootkeeper: bootkeeperVersion() }
   const stop = new AbortController()
   let isAgain = false
+  let isStopped = false
   const startAgain = () => {
     isAgain = true
     stop.abort()
@@ -325,11 +326,14 @@ export async function serveMaintenance(
   await new Promise<void>((resolve) => {
     stop.signal.addEventListener('abort', () => resolve())
     signals.passTo((signal) => {
-      if (asksForStop(signal)) resolve()
+      if (!asksForStop(signal)) return
+      isStopped = true
+      resolve()
     })
   })
   await page.close()
-  if (!isAgain) return error.exitCode
+  // Also where both were asked for.
+  if (!isAgain || isStopped) return error.exitCode
   signals.passTo(undefined)
   return undefined
 }

@@ -219,9 +219,10 @@ export const errorTable = {
   },
   SCRATCH_NOT_ALLOWED: {
     exitCode: 77,
-    meaning: 'The role that the app has on the server may not create databases, so a drill has nowhere to restore to.',
+    meaning:
+      'The role that the app has on the server may not create databases, so a dump has nowhere to be restored to.',
     safe: untouched,
-    next: 'Allow it, as a superuser: ALTER ROLE name CREATEDB; then run the drill again.',
+    next: 'Allow it, as a superuser: ALTER ROLE name CREATEDB; then try again.',
   },
   LOG_CHANGED: {
     exitCode: 65,

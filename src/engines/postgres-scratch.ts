@@ -1,4 +1,4 @@
-// A database beside the live one on the same server, for a drill.
+// A database beside the live one on the same server, for a drill or a look into a dump.
 // Guarantees: its name says what it is and whose; it is dropped again in any case, after a kill by the next drill, and
 // nothing else is ever dropped.
 
@@ -22,12 +22,12 @@ export async function makePostgresScratch(databaseUrl: string, server: Server, b
       (error: { code?: string; message: string }) => {
         throw new BootkeeperError(
           error.code === '42501' ? 'SCRATCH_NOT_ALLOWED' : 'DATABASE_UNREACHABLE',
-          `A database for the drill could not be made on ${server.host}:${server.port}: ${error.message}.`,
+          `A scratch database could not be made on ${server.host}:${server.port}: ${error.message}.`,
           {
             cause: error,
             ...(error.code === '42501'
               ? {
-                  next: `Allow it, as a superuser: ALTER ROLE ${ident(server.user)} CREATEDB; then run the drill again.`,
+                  next: `Allow it, as a superuser: ALTER ROLE ${ident(server.user)} CREATEDB; then try again.`,
                 }
               : {}),
           },

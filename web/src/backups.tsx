@@ -98,6 +98,8 @@ export function Backups() {
           onConfirm={() => {
             setGoing(undefined)
             void act(() => call('POST /api/removals', { backup: going.stem }), `${going.stem} was removed.`)
+            // The button that led here goes with the backup.
+            document.querySelector<HTMLElement>('main h1')?.focus()
           }}
         />
       )}

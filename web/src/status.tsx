@@ -3,7 +3,7 @@
 
 import type { Overview } from '../../src/console/contract.ts'
 import { formatAge, formatBytes, formatMs, formatTime } from './format.ts'
-import { Page, WideTable } from './parts.tsx'
+import { Page } from './parts.tsx'
 
 type Boot = Overview['boots'][number]
 
@@ -98,38 +98,24 @@ function Timeline({ boot: { at, steps } }: { boot: Boot }) {
   const total = steps.reduce((sum, { ms }) => sum + ms, 0)
   let from = 0
   return (
-    <WideTable caption={`Steps of the start of ${formatTime(at)}`}>
-      <thead>
-        <tr>
-          <th scope="col">Step</th>
-          <th scope="col">State</th>
-          <th scope="col" class="number">
-            Time
-          </th>
-          <th scope="col">
-            <span class="unseen">Share of the time</span>
-          </th>
-          <th scope="col">What it did</th>
-        </tr>
-      </thead>
-      <tbody>
-        {steps.map(({ name, state, ms, text }) => {
-          const begun = from
-          from += ms
-          return (
-            <tr key={name}>
-              <th scope="row">{name}</th>
-              <td>{state}</td>
-              <td class="number">{state === 'skipped' ? '' : formatMs(ms)}</td>
-              <td>
-                <Bar begun={begun} ms={ms} total={total} state={state} />
-              </td>
-              <td>{text}</td>
-            </tr>
-          )
-        })}
-      </tbody>
-    </WideTable>
+    <ol class="timeline" aria-label={`Steps of the start of ${formatTime(at)}`}>
+      {steps.map(({ name, state, ms, text }) => {
+        const begun = from
+        from += ms
+        return (
+          <li key={name}>
+            <p>
+              <strong>{name}</strong>{' '}
+              <span class={state === 'failed' ? 'bad' : 'fine'}>
+                {state === 'skipped' ? state : state === 'failed' ? `failed, ${formatMs(ms)}` : formatMs(ms)}
+              </span>
+            </p>
+            <Bar begun={begun} ms={ms} total={total} state={state} />
+            <p class="fine">{text}</p>
+          </li>
+        )
+      })}
+    </ol>
   )
 }
 
