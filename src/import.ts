@@ -4,9 +4,8 @@
 // what was there is set aside, never deleted.
 
 import { access, constants, rm, stat } from 'node:fs/promises'
-import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { type Origin, takeBackup } from './backup.ts'
-import { type Child, startChild } from './child.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
@@ -15,11 +14,13 @@ import type { ImportTarget } from './engines/open-import.ts'
 import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import { readDataModelCached } from './export.ts'
 import { partialPath } from './files.ts'
-import type { FileDescription, operations } from './import-child.ts'
+import type { FileDescription } from './import-child.ts'
+import { fileRequest, inChild } from './inspect-file.ts'
 import { takeLock } from './lock.ts'
 import { type Manifest, readManifest, stemOf, verifyFile } from './manifest.ts'
 import { makeEmptyDatabase } from './prisma/new-database.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
+import { choiceOfWords } from './scope-words.ts'
 import { readState, writeState } from './state.ts'
 
 export interface ImportRequest {
@@ -27,6 +28,8 @@ export interface ImportRequest {
   /** What people call the file, where that is not its path. */
   name?: string
   userName: string | undefined
+  /** What of the file, where it is not all: words of `--only`. It is added to what is there, as a part is. */
+  only?: string[]
   /** `restore`: an export of everything replaces, one of a part is added to what is there. */
   mode: 'merge' | 'replace' | 'restore'
   keepExisting: boolean
@@ -62,17 +65,6 @@ export interface ImportTools {
   signal?: AbortSignal
 }
 
-/** Reads the file and says what it is. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID. */
-export async function inspectFile(
-  config: Config,
-  path: string,
-  userName?: string,
-  onProgress?: (rows: number) => void,
-  signal?: AbortSignal,
-): Promise<FileDescription> {
-  return await inChild((child) => child.call('inspect', fileRequest(config, path, userName), signal), onProgress)
-}
-
 interface SettledRequest extends ImportRequest {
   mode: 'merge' | 'replace'
   /** A backup of a part of this database, in its own folder of backups. */
@@ -82,14 +74,19 @@ interface SettledRequest extends ImportRequest {
 }
 
 async function settle({ config, engine }: ImportTools, request: ImportRequest): Promise<SettledRequest> {
-  const { path, mode } = request
+  const { path, mode, only } = request
+  if (only && mode === 'replace')
+    throw new BootkeeperError('USAGE', 'What is chosen of a file can be added to what is there, not replace it.', {
+      next: 'Run the same without --mode replace.',
+    })
   const manifest = await manifestOf(config, path)
-  const isPart = manifest !== undefined && manifest.scope !== 'everything'
-  const ofThisDatabase = isPart && manifest.engine === engine.kind && manifest.database === engine.description
+  const isBackupOfPart = manifest !== undefined && manifest.scope !== 'everything'
+  const isPart = only !== undefined || isBackupOfPart
+  const ofThisDatabase = isBackupOfPart && manifest.engine === engine.kind && manifest.database === engine.description
   if (mode !== 'restore') return { ...request, mode, ofThisDatabase, isPart }
   const scope =
     manifest?.scope ?? (await inChild((child) => child.call('scopeOf', fileRequest(config, path, request.userName))))
-  const isAll = scope === 'everything'
+  const isAll = only === undefined && scope === 'everything'
   return { ...request, mode: isAll ? 'replace' : 'merge', ofThisDatabase, isPart: !isAll }
 }
 
@@ -271,7 +268,7 @@ async function importIntoNew(tools: ImportTools, request: SettledRequest): Promi
 /** Reads the file in a child process, which holds its rows and the plan for as long as `use` runs. */
 async function staged<Result>(
   { config, schema, origin, onProgress, signal }: ImportTools,
-  { path, userName, isPart: _, name: __, ...how }: SettledRequest,
+  { path, userName, isPart: _, name: __, only, ...how }: SettledRequest,
   into: ImportTarget,
   mayWrite: boolean,
   use: (plan: Omit<ImportPlan, 'into'>, apply: () => Promise<ImportReport>) => Promise<Result>,
@@ -281,6 +278,7 @@ async function staged<Result>(
     const call = {
       ...fileRequest(config, path, userName),
       ...how,
+      ...(only ? { only: choiceOfWords(model, only) } : {}),
       model,
       into,
       mayWrite,
@@ -290,27 +288,6 @@ async function staged<Result>(
     const plan = await child.call('plan', call, signal)
     return await use(plan, () => child.call('apply', undefined, signal))
   }, onProgress)
-}
-
-async function inChild<Result>(
-  use: (child: Child<typeof operations>) => Promise<Result>,
-  onProgress?: (rows: number) => void,
-): Promise<Result> {
-  const child = startChild<typeof operations>('./import-child', import.meta.url, onProgress)
-  try {
-    return await use(child)
-  } finally {
-    await child.kill()
-  }
-}
-
-function fileRequest(config: Config, path: string, userName: string | undefined) {
-  return {
-    path: isAbsolute(path) ? path : resolve(path),
-    keys: config.keys,
-    ...(userName === undefined ? {} : { userName }),
-    ...(config.importFormats === undefined ? {} : { extensions: resolve(config.importFormats) }),
-  }
 }
 
 /**
@@ -328,7 +305,7 @@ async function presence(engine: Engine, request: SettledRequest): Promise<'prese
   if (!request.isPart) return 'new'
   throw new BootkeeperError(
     'DATABASE_MISSING',
-    `There is no database ${engine.description}, and ${request.path} holds only a part of one.`,
+    `There is no database ${engine.description}, and what is imported is only a part of one.`,
     { next: `Restore a whole backup first: ${command('list')} shows them.` },
   )
 }

@@ -64,6 +64,7 @@ export async function openApi({ config, log, access, directory, app, bootkeeper,
     },
     async 'POST /api/sign-out'(_, { session, request, response }) {
       if (session) await access.signOut(session)
+      flow.forgetKeys()
       setCookie(request, response, '', 0)
       return {}
     },
@@ -100,6 +101,10 @@ export async function openApi({ config, log, access, directory, app, bootkeeper,
     },
     async 'DELETE /api/uploads/:id'({ id }) {
       await uploads.remove(id)
+      return {}
+    },
+    async 'POST /api/keys'({ source, secret }, { address }) {
+      await flow.unlock(source, secret, address)
       return {}
     },
     async 'POST /api/tickets'({ backup }) {

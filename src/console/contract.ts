@@ -27,6 +27,8 @@ const operationRequest = z.discriminatedUnion('kind', [
     mode: z.enum(['merge', 'replace']),
     keepExisting: z.boolean(),
     userName: z.string().trim().min(1, 'a name').max(200, 'a name of at most 200 characters').optional(),
+    /** What of the file, in the words of `--only`; else all of it. */
+    only: z.array(z.string().min(1).max(500)).min(1, 'something of the file').max(500, 'at most 500').optional(),
   }),
   /** Does what a plan says, once the person has typed its code. */
   z.strictObject({ kind: z.literal('restore'), plan: operationId, code: z.string().max(40) }),
@@ -46,6 +48,8 @@ export const inputs = {
   'POST /api/operations': operationRequest,
   'GET /api/operations/:id': z.strictObject({ id: operationId }),
   'DELETE /api/uploads/:id': z.strictObject({ id: uploadId }),
+  /** A passphrase or a secret key for an encrypted file: in memory only, until it is restored, for half an hour. */
+  'POST /api/keys': z.strictObject({ source: sourceSchema, secret: z.string().min(1, 'not empty').max(10_000) }),
   'POST /api/tickets': z.strictObject({ backup: stem }),
 } as const
 
@@ -62,6 +66,7 @@ export interface Outputs {
   'POST /api/operations': Operation
   'GET /api/operations/:id': Operation
   'DELETE /api/uploads/:id': Record<string, never>
+  'POST /api/keys': Record<string, never>
   /** Where a backup can be downloaded from, once, within a minute. */
   'POST /api/tickets': { path: string }
 }
@@ -115,6 +120,8 @@ export interface Failure {
   next: string
   /** The operation that is in the way. */
   running?: string
+  /** What the encrypted file has to be opened with. */
+  needs?: 'passphrase' | 'identity'
 }
 
 export interface OperationStep {
@@ -157,6 +164,8 @@ export interface PlanResult {
 
 export interface RestoreResult {
   report: ImportReport
+  /** What of the file. */
+  only?: string[]
   aside?: string
 }
 

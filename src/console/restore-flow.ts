@@ -7,14 +7,14 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { appIdentity } from '../app-identity.ts'
 import { type Origin, takeBackup } from '../backup.ts'
-import { command } from '../command-hint.ts'
 import type { Config } from '../config.ts'
 import type { Engine } from '../engines/engine.ts'
 import { openEngine } from '../engines/open.ts'
 import { BootkeeperError } from '../errors.ts'
-import { exportDatabase, writeExport } from '../export.ts'
+import { exportDatabase, readOwnDataModel, writeExport } from '../export.ts'
 import { partialPath } from '../files.ts'
-import { applyImport, exportPath, type ImportRequest, inspectFile, planImport } from '../import.ts'
+import { applyImport, exportPath, planImport } from '../import.ts'
+import { inspectFile } from '../inspect-file.ts'
 import { takeLock } from '../lock.ts'
 import type { Log } from '../log.ts'
 import { newStem, readManifest } from '../manifest.ts'
@@ -24,8 +24,10 @@ import { openRecord, type RecordOperation } from '../record.ts'
 import { applyRestore, planRestore } from '../restore.ts'
 import { readState } from '../state.ts'
 import { hashOf, openConfirmations } from './confirmations.ts'
-import type { Operation, OperationKind, OperationOf, OperationRequest, Source } from './contract.ts'
+import type { Operation, OperationKind, OperationRequest, Source } from './contract.ts'
+import { damagedNext, openFileKeys } from './file-keys.ts'
 import type { Operations, Reporter } from './operations.ts'
+import { commandFor, importRequest } from './plan-request.ts'
 import type { Uploads } from './uploads.ts'
 
 export interface FlowTools {
@@ -45,10 +47,14 @@ const exclusive: OperationKind[] = ['plan', 'restore', 'undo', 'backup']
 export interface Flow {
   /** Throws LOCK_HELD, PLAN_CHANGED, REQUEST_REFUSED. */
   start(request: OperationRequest): Promise<Operation>
+  /** Takes a passphrase or a key for an encrypted file: see FileKeys. */
+  unlock(source: Source, secret: string, address: string): Promise<void>
+  forgetKeys(): void
 }
 
 export function openFlow({ config, log, operations, uploads, appRuns, onRestored }: FlowTools): Flow {
   const confirmations = openConfirmations()
+  const keys = openFileKeys(config)
 
   return {
     async start(request) {
@@ -66,29 +72,41 @@ export function openFlow({ config, log, operations, uploads, appRuns, onRestored
           return await backUp(request)
       }
     },
+    async unlock(source, secret, address) {
+      await keys.unlock(source, await locate(source), secret, address)
+    },
+    forgetKeys: () => keys.forgetAll(),
   }
 
   async function inspect(request: Extract<OperationRequest, { kind: 'inspect' }>) {
-    const { path, name } = await locate(request.source)
+    const { source } = request
+    const { path, name } = await locate(source)
     return await operations.start(
       { kind: 'inspect', request, subject: name, steps: ['Read and check the file'] },
       async (report) => {
         await report.step('Read and check the file')
-        const file = await inspectFile(config, path, undefined, report.rows, report.signal).catch(speakOf(path, name))
+        const model = await readOwnDataModel(config)
+        const options = { model, onProgress: report.rows, signal: report.signal }
+        const file = await inspectFile(keys.configFor(source), path, options)
+          .catch(speakOf(path, name))
+          .catch(keys.explain(source, { path, name }))
         return { file }
       },
     )
   }
 
   async function plan(request: Extract<OperationRequest, { kind: 'plan' }>) {
-    const { path, name } = await locate(request.source)
+    const { source } = request
+    const { path, name } = await locate(source)
     const wanted = importRequest(request, path, name)
     const steps = ['Read and check the file', 'Compare it with the data']
     return await operations.start({ kind: 'plan', request, subject: name, steps }, async (report) => {
       await report.step(steps[0]!)
       return await withDatabase('a plan in the console', async ({ engine, schema, origin }) => {
-        const tools = { config, engine, schema, origin, onProgress: report.rows, signal: report.signal }
-        const planned = await planImport(tools, wanted).catch(speakOf(path, name))
+        const watch = { onProgress: report.rows, signal: report.signal }
+        const planned = await planImport({ config: keys.configFor(source), engine, schema, origin, ...watch }, wanted)
+          .catch(speakOf(path, name))
+          .catch(keys.explain(source, { path, name }))
         const confirmation = confirmations.issue(report.id, [request, planned.report])
         return { ...planned, confirmation, command: commandFor(request, name) }
       })
@@ -99,7 +117,8 @@ export function openFlow({ config, log, operations, uploads, appRuns, onRestored
     const planned = operations.find(request.plan)
     if (planned.kind !== 'plan' || planned.state !== 'done')
       throw new BootkeeperError('PLAN_CHANGED', 'There is no plan that this would confirm.')
-    const { path, name } = await locate(planned.request.source)
+    const { source } = planned.request
+    const { path, name } = await locate(source)
     const confirmed = confirmations.redeem(request.plan, request.code)
     const steps = ['Read and check the file', 'Back up what is there', 'Write it, in one transaction']
     const begun = { kind: 'restore' as const, request: { ...request, code: '' }, subject: name, steps }
@@ -107,7 +126,8 @@ export function openFlow({ config, log, operations, uploads, appRuns, onRestored
       await report.step(steps[0]!)
       return await withDatabase('a restore in the console', async ({ engine, schema, origin, record }) => {
         const tools = {
-          ...{ config, engine, schema, origin, onProgress: report.rows, signal: report.signal },
+          ...{ config: keys.configFor(source), engine, schema, origin },
+          ...{ onProgress: report.rows, signal: report.signal },
           onPlanned({ report: now }: { report: unknown }) {
             if (hashOf([planned.request, now]) !== confirmed)
               throw new BootkeeperError('PLAN_CHANGED', 'The data has changed since the plan was shown.')
@@ -118,17 +138,21 @@ export function openFlow({ config, log, operations, uploads, appRuns, onRestored
             void report.step(steps[2]!)
           },
         }
-        const { mode, keepExisting } = planned.request
-        const operation = { action: 'restore', entity: 'database', ids: [name], metadata: { mode, keepExisting } }
+        const { mode, keepExisting, only } = planned.request
+        const metadata = { mode, keepExisting, ...(only ? { only } : {}) }
+        const operation = { action: 'restore', entity: 'database', ids: [name], metadata }
         const done = await record(operation, async (note) => {
           const imported = await applyImport(tools, importRequest(planned.request, path, name))
           const { before, aside } = imported
           note({ ...(before ? { precededBy: before } : {}), ...(aside ? { metadata: { aside } } : {}) })
           return imported
-        }).catch(speakOf(path, name))
+        })
+          .catch(speakOf(path, name))
+          .catch(keys.explain(source, { path, name }))
+        keys.forget(source)
         const { report: counts, aside } = done
         await onRestored()
-        return { report: counts, ...(aside ? { aside } : {}) }
+        return { report: counts, ...(only ? { only } : {}), ...(aside ? { aside } : {}) }
       })
     })
   }
@@ -263,28 +287,14 @@ const nouns: Record<OperationKind, string> = {
   backup: 'The making',
 }
 
-function importRequest(
-  { mode, keepExisting, userName }: OperationOf<'plan'>['request'],
-  path: string,
-  name: string,
-): ImportRequest {
-  return { path, name, userName, mode, keepExisting: mode === 'merge' && keepExisting, strict: false }
-}
-
-function commandFor({ source, mode, keepExisting, userName }: OperationOf<'plan'>['request'], name: string): string {
-  const file = 'backup' in source ? source.backup : name
-  const words = [file, '--mode', mode]
-  if (mode === 'merge' && keepExisting) words.push('--keep-existing')
-  if (userName !== undefined) words.push('--user', userName)
-  return command('import', ...words, '--apply')
-}
-
 const nextInPage: Partial<Record<string, string>> = {
   FORMAT_UNKNOWN: 'Choose another file. If this one was cut short, take it again from where it came from.',
-  EXPORT_DAMAGED: 'Take the file again from where it came from, or choose another one.',
+  EXPORT_DAMAGED: damagedNext,
+  DECRYPTION_FAILED: damagedNext,
   IMPORT_INVALID: 'Correct the named place in the file, or choose another one.',
   USER_NEEDED: 'Say whose the file is.',
-  USAGE: 'Leave the name empty.',
+  NOT_IN_FILE: 'Choose among those, or all of the file.',
+  USAGE: 'Look into the file again, and choose anew.',
 }
 
 /** An error about an upload names it as the person does, not by where the server keeps it. */

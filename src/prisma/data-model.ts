@@ -87,6 +87,7 @@ function modelOf(source: DmmfModel, enums: EnumType[], documents: DmmfModel[]): 
     naturalKey: [],
     isJoinTable: false,
     isConfig: annotations.has('config'),
+    isUser: annotations.has('user'),
     isTransient: annotations.has('transient'),
     ...(protectedField ? { protectedField } : {}),
   }
@@ -133,7 +134,7 @@ function relationOf(source: DmmfField, model: string, documents: DmmfModel[]): R
 
 /** `@config`, `@protected isAdmin`: one annotation a line, its argument as the value. */
 function annotationsOf(documentation: string | undefined): Map<string, string> {
-  const matches = (documentation ?? '').matchAll(/^\s*@(config|transient|secret|protected)\b[ \t]*(\w*)/gm)
+  const matches = (documentation ?? '').matchAll(/^\s*@(config|user|transient|secret|protected)\b[ \t]*(\w*)/gm)
   return new Map([...matches].map((match) => [match[1] ?? '', match[2] ?? '']))
 }
 
@@ -189,6 +190,7 @@ function joinTable(
     naturalKey: [],
     isJoinTable: true,
     isConfig: false,
+    isUser: false,
     isTransient: models.some((model) => model.isTransient && (model.name === targets.A || model.name === targets.B)),
   }
 }

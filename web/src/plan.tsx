@@ -4,6 +4,7 @@ import { useState } from 'preact/hooks'
 import type { Failure, OperationOf, PlanResult } from '../../src/console/contract.ts'
 import { failureOf } from './api.ts'
 import { begin } from './begin.ts'
+import { sayChoice } from './choice.tsx'
 import { Busy } from './contents.tsx'
 import { counted, formatClock, formatCount } from './format.ts'
 import { Field, Journey, Page, WideTable } from './parts.tsx'
@@ -31,6 +32,11 @@ export function PlanView({ operation }: { operation: OperationOf<'plan'> }) {
   return (
     <Page title="This is what would change" lead={lead}>
       <Journey at={2} />
+      {operation.request.only && (
+        <p class="chosen">
+          <strong>Of the file only:</strong> {sayChoice(operation.request.only)}. All else stays as it is.
+        </p>
+      )}
       <PlanTable report={report} />
       <Details report={report} hasLines={operation.result!.file.hasLines} />
       {into === 'new' && (

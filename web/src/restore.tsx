@@ -11,6 +11,7 @@ import { formatBytes } from './format.ts'
 import { FailureBox, Journey, Page, Steps, Waiting } from './parts.tsx'
 import { PlanView } from './plan.tsx'
 import { BackedUp, Restored, UndoButton, Undone } from './results.tsx'
+import { Unlock } from './unlock.tsx'
 
 export function ChooseFile({ overview }: { overview: Overview }) {
   const [failure, setFailure] = useState<Failure>()
@@ -93,7 +94,8 @@ export function ChooseFile({ overview }: { overview: Overview }) {
           </label>
           <p class="or">or drop it here</p>
           <p id="file-hint" class="fine">
-            JSON, plain or packed with gzip, zstd or bzip2, up to {formatBytes(overview.uploadLimitBytes)}
+            JSON, plain, packed with gzip, zstd or bzip2, or encrypted with age, up to{' '}
+            {formatBytes(overview.uploadLimitBytes)}
           </p>
         </div>
       )}
@@ -136,6 +138,7 @@ export function OperationPage({ id }: { id: string }) {
   if (!operation || operation.id !== id)
     return <Waiting what={isLost ? 'The server does not answer yet …' : 'One moment …'} />
   if (operation.state === 'running') return <Running operation={operation} isLost={isLost} />
+  if (operation.error?.needs) return <Unlock key={id} operation={operation} />
   if (operation.state === 'failed') return <Failed operation={operation} />
   switch (operation.kind) {
     case 'inspect':
@@ -198,8 +201,10 @@ function Failed({ operation }: { operation: Operation }) {
 /** The way on after a failure that another look may mend. */
 function Again({ operation }: { operation: Operation }) {
   const [failure, setFailure] = useState<Failure>()
+  const isWrongChoice = operation.kind === 'plan' && operation.error?.code === 'NOT_IN_FILE'
   async function again() {
     try {
+      if (isWrongChoice) return await begin({ kind: 'inspect', source: operation.request.source })
       if (operation.kind !== 'restore') return await begin(operation.request)
       const planned = await call('GET /api/operations/:id', { id: operation.request.plan })
       await begin(planned.request)
@@ -211,7 +216,7 @@ function Again({ operation }: { operation: Operation }) {
     <>
       {failure && <p class="problem">{`${failure.message} ${failure.next}`}</p>}
       <button type="button" class="main" onClick={again}>
-        {operation.kind === 'restore' ? 'Look at the plan again' : 'Try again'}
+        {isWrongChoice ? 'Choose again' : operation.kind === 'restore' ? 'Look at the plan again' : 'Try again'}
       </button>
     </>
   )

@@ -1,0 +1,101 @@
+// An encrypted file that the server has no key for: asks for its passphrase, or for a secret key, and goes on.
+// Guarantees: what was typed is sent once and kept nowhere in the page; a wrong one says so, and can be tried again.
+
+import { useState } from 'preact/hooks'
+import type { Failure, Operation, OperationRequest } from '../../src/console/contract.ts'
+import { call, failureOf } from './api.ts'
+import { begin } from './begin.ts'
+import { FailureBox, Field, Journey, Page } from './parts.tsx'
+
+type Source = Extract<OperationRequest, { kind: 'inspect' }>['source']
+
+/** The operation failed because its file is locked. */
+export function Unlock({ operation }: { operation: Operation }) {
+  const { needs } = operation.error!
+  const isPassphrase = needs === 'passphrase'
+  const [secret, setSecret] = useState('')
+  const [isShown, setShown] = useState(false)
+  const [problem, setProblem] = useState<string>()
+  const [failure, setFailure] = useState<Failure>()
+  const [isBusy, setBusy] = useState(false)
+  const what = isPassphrase ? 'passphrase' : 'secret key'
+
+  async function submit(event: Event) {
+    event.preventDefault()
+    if (isBusy) return
+    setFailure(undefined)
+    setProblem(secret === '' ? (isPassphrase ? 'Type the passphrase.' : 'Paste the secret key.') : undefined)
+    if (secret === '') return
+    setBusy(true)
+    try {
+      const request = await requestOf(operation)
+      await call('POST /api/keys', { source: request.source, secret })
+      setSecret('')
+      await begin(request)
+    } catch (error) {
+      setFailure(failureOf(error))
+      setBusy(false)
+    }
+  }
+
+  return (
+    <Page title="This file is encrypted" lead={<span class="file-name">{operation.subject}</span>}>
+      <Journey at={operation.kind === 'inspect' ? 1 : 2} />
+      <p>
+        {operation.kind === 'inspect'
+          ? `It can be looked into with its ${what}.`
+          : `Its ${what} is needed again: the server forgets it after half an hour, when it starts anew, and when somebody signs out. Nothing was changed.`}
+      </p>
+      <form class="card" onSubmit={submit} noValidate>
+        {failure && <FailureBox failure={failure} />}
+        <Field
+          label={isPassphrase ? 'Passphrase of the file' : 'Secret key'}
+          problem={problem}
+          hint={
+            isPassphrase
+              ? 'It is kept in the memory of the server, for this file alone, and never written down.'
+              : 'The line that begins with AGE-SECRET-KEY-1, of your key file. It is kept in the memory of the server, for this file alone, and never written down.'
+          }
+        >
+          {(attributes) => (
+            <span class="with-button">
+              <input
+                {...attributes}
+                type={isShown ? 'text' : 'password'}
+                autocomplete="off"
+                spellcheck={false}
+                value={secret}
+                onInput={(event) => setSecret(event.currentTarget.value)}
+              />
+              <button type="button" class="quiet" aria-pressed={isShown} onClick={() => setShown(!isShown)}>
+                {isShown ? 'Hide' : 'Show'}
+                <span class="unseen"> the {what}</span>
+              </button>
+            </span>
+          )}
+        </Field>
+        <div class="actions">
+          <button type="submit" class="main" aria-disabled={isBusy}>
+            {isBusy ? 'Trying it …' : 'Open the file'}
+          </button>
+          <a class="button" href="#/restore">
+            Choose another file
+          </a>
+        </div>
+        <p class="unseen" role="status">
+          {isBusy ? `The ${what} is being tried.` : ''}
+        </p>
+      </form>
+    </Page>
+  )
+}
+
+/** What goes on once the file is open: a restore has to be planned again, because its code is spent. */
+async function requestOf(operation: Operation): Promise<OperationRequest & { source: Source }> {
+  const { request } =
+    operation.request.kind === 'restore'
+      ? await call('GET /api/operations/:id', { id: operation.request.plan })
+      : operation
+  if ('source' in request) return request
+  throw new Error(`a ${request.kind} has no file`)
+}
