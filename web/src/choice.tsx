@@ -138,7 +138,7 @@ function Users({
               <span>
                 <strong>{name}</strong>
                 <span class="fine block">
-                  {lists.map(([list, count]) => `${formatCount(count)} ${title(list)}`).join(', ') ||
+                  {lists.map(([list, count]) => `${title(list)}: ${formatCount(count)}`).join(', ') ||
                     'nothing in a list'}
                 </span>
               </span>

@@ -37,7 +37,7 @@ export function PlanView({ operation }: { operation: OperationOf<'plan'> }) {
           <strong>Of the file only:</strong> {sayChoice(operation.request.only)}. All else stays as it is.
         </p>
       )}
-      <PlanTable report={report} />
+      <PlanTable report={report} isPart={operation.request.only !== undefined} />
       <Details report={report} hasLines={operation.result!.file.hasLines} />
       {into === 'new' && (
         <p class="note">There is no database that can be read: a new one is made, and what is there is set aside.</p>
@@ -150,7 +150,7 @@ function Confirm({ operation, code, until }: { operation: OperationOf<'plan'>; c
   )
 }
 
-function PlanTable({ report: { models } }: { report: Report }) {
+function PlanTable({ report: { models }, isPart }: { report: Report; isPart: boolean }) {
   const used = columns.filter(({ key }) => models.some((model) => model[key] > 0))
   const shown = models.filter((model) => model.rows > 0 || columns.some(({ key }) => model[key] > 0))
   if (shown.length === 0) return <p class="note">Neither the file nor the database has a row.</p>
@@ -161,7 +161,7 @@ function PlanTable({ report: { models } }: { report: Report }) {
           <tr>
             <th scope="col">What</th>
             <th scope="col" class="number">
-              in the file
+              {isPart ? 'chosen' : 'in the file'}
             </th>
             {used.map(({ key, title }) => (
               <th key={key} scope="col" class="number">

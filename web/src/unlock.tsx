@@ -44,10 +44,10 @@ export function Unlock({ operation }: { operation: Operation }) {
       <p>
         {operation.kind === 'inspect'
           ? `It can be looked into with its ${what}.`
-          : `Its ${what} is needed again: the server forgets it after half an hour, when it starts anew, and when somebody signs out. Nothing was changed.`}
+          : `Its ${what} is needed again: the server forgets it after a restore, after half an hour, when it starts anew, and when somebody signs out. Nothing was changed.`}
       </p>
+      {failure && <FailureBox failure={failure} />}
       <form class="card" onSubmit={submit} noValidate>
-        {failure && <FailureBox failure={failure} />}
         <Field
           label={isPassphrase ? 'Passphrase of the file' : 'Secret key'}
           problem={problem}
