@@ -17,7 +17,7 @@ import { applyImport, exportPath, planImport } from '../import.ts'
 import { inspectFile } from '../inspect-file.ts'
 import { takeLock } from '../lock.ts'
 import type { Log } from '../log.ts'
-import { newStem, readManifest } from '../manifest.ts'
+import { exportOf, newStem, readManifest } from '../manifest.ts'
 import { prismaVersion } from '../prisma/fingerprint.ts'
 import { findSchema, readSchemaFiles, type SchemaSet } from '../prisma/schema-files.ts'
 import { openRecord, type RecordOperation } from '../record.ts'
@@ -73,7 +73,8 @@ export function openFlow({ config, log, operations, uploads, appRuns, onRestored
       }
     },
     async unlock(source, secret, address) {
-      await keys.unlock(source, await locate(source), secret, address)
+      const file = 'upload' in source ? await locate(source) : await storedFile(source.backup)
+      await keys.unlock(source, file, secret, address)
     },
     forgetKeys: () => keys.forgetAll(),
   }
@@ -162,11 +163,16 @@ export function openFlow({ config, log, operations, uploads, appRuns, onRestored
     const stem = done.before
     if (!stem) throw new BootkeeperError('BACKUP_NOT_FOUND', 'There is no backup from before this restore.')
     const steps = ['Check the backup', 'Put it back']
+    const source = { backup: stem }
     return await operations.start({ kind: 'undo', request, subject: stem, steps }, async (report) => {
       await report.step(steps[0]!)
       return await withDatabase('an undo in the console', async (database) => {
         const { engine, origin, record } = database
-        const checked = await planRestore(config, engine, stem)
+        const checked = await planRestore(keys.configFor(source), engine, stem).catch(
+          async (error: unknown) => await keys.explain(source, await storedFile(stem))(error),
+        )
+        // What was decrypted lies beside the database now.
+        keys.forget(source)
         try {
           await report.step(steps[1]!)
           return await record({ action: 'restore', entity: 'database', ids: [stem] }, async (note) => {
@@ -231,6 +237,13 @@ export function openFlow({ config, log, operations, uploads, appRuns, onRestored
   async function locate(source: Source): Promise<{ path: string; name: string }> {
     if ('upload' in source) return await uploads.find(source.upload)
     return { path: await exportPath(config, source.backup), name: source.backup }
+  }
+
+  /** Of a backup that is put back without an export, its copy: both are encrypted for the same keys. */
+  async function storedFile(stem: string): Promise<{ path: string; name: string }> {
+    const manifest = await readManifest(config.backupsDir, stem)
+    const file = exportOf(manifest) ?? manifest.files[0]!
+    return { path: join(config.backupsDir, file.name), name: stem }
   }
 
   interface Database {

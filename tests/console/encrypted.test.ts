@@ -228,6 +228,38 @@ describe.skipIf(!hasAge)('an encrypted file', () => {
     expect((await inspect(console, upload)).error).toBeUndefined()
     await console.stop()
   })
+
+  test('backups that the server can write, but not read: with the key of the person, restored and undone', async () => {
+    const { recipient, identity } = makeKeys()
+    const app = await mediaApp(zoe)
+    const console = await openTestConsole(app, { BACKUP_AGE_RECIPIENTS: recipient })
+    await console.claim()
+    const source = { backup: (await console.operate<'backup'>({ kind: 'backup' })).result!.stem }
+    const database = app.open()
+    database.exec(`UPDATE "User" SET username = 'changed'`)
+    database.close()
+    const before = contents(app)
+    const look = () => console.operate<'inspect'>({ kind: 'inspect', source })
+    expect((await look()).error).toMatchObject({ code: 'KEY_NEEDED', needs: 'identity' })
+    expect((await console.call('POST', '/api/keys', { source, secret: identity })).status).toBe(200)
+    expect((await look()).result!.file.users).toMatchObject([{ name: 'zoe' }])
+    const planned = await console.operate<'plan'>({ kind: 'plan', source, mode: 'replace', keepExisting: false })
+    const restore = { kind: 'restore', plan: planned.id, code: planned.result!.confirmation.code } as const
+    const done = await console.operate<'restore'>(restore)
+    expect(done.error).toBeUndefined()
+    expect(contents(app).User).toMatchObject([{ username: 'zoe' }])
+    const after = contents(app)
+
+    const undo = () => console.operate<'undo'>({ kind: 'undo', restore: done.id })
+    expect((await undo()).error).toMatchObject({ code: 'KEY_NEEDED', needs: 'identity' })
+    expect(contents(app)).toEqual(after)
+    const key = { source: { backup: done.before }, secret: identity }
+    expect((await console.call('POST', '/api/keys', key)).status).toBe(200)
+    expect((await undo()).error).toBeUndefined()
+    expect(contents(app)).toEqual(before)
+    expect(kept(app, console)).not.toContain(identity)
+    await console.stop()
+  })
 })
 
 function makeKeysOnce(): string {

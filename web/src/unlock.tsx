@@ -28,8 +28,8 @@ export function Unlock({ operation }: { operation: Operation }) {
     if (secret === '') return
     setBusy(true)
     try {
-      const request = await requestOf(operation)
-      await call('POST /api/keys', { source: request.source, secret })
+      const { request, source } = await whatNext(operation)
+      await call('POST /api/keys', { source, secret })
       setSecret('')
       await begin(request)
     } catch (error) {
@@ -40,11 +40,13 @@ export function Unlock({ operation }: { operation: Operation }) {
 
   return (
     <Page title="This file is encrypted" lead={<span class="file-name">{operation.subject}</span>}>
-      <Journey at={operation.kind === 'inspect' ? 1 : 2} />
+      <Journey at={operation.kind === 'inspect' ? 1 : operation.kind === 'undo' ? 3 : 2} />
       <p>
-        {operation.kind === 'inspect'
-          ? `It can be looked into with its ${what}.`
-          : `Its ${what} is needed again: the server forgets it after a restore, after half an hour, when it starts anew, and when somebody signs out. Nothing was changed.`}
+        {operation.kind === 'undo'
+          ? `The backup of what was there before can be put back with its ${what}. Nothing was changed.`
+          : operation.kind === 'inspect'
+            ? `It can be looked into with its ${what}.`
+            : `Its ${what} is needed again: the server forgets it after a restore, after half an hour, when it starts anew, and when somebody signs out. Nothing was changed.`}
       </p>
       {failure && <FailureBox failure={failure} />}
       <form class="card" onSubmit={submit} noValidate>
@@ -91,11 +93,12 @@ export function Unlock({ operation }: { operation: Operation }) {
 }
 
 /** What goes on once the file is open: a restore has to be planned again, because its code is spent. */
-async function requestOf(operation: Operation): Promise<OperationRequest & { source: Source }> {
+async function whatNext(operation: Operation): Promise<{ request: OperationRequest; source: Source }> {
+  if (operation.kind === 'undo') return { request: operation.request, source: { backup: operation.subject } }
   const { request } =
     operation.request.kind === 'restore'
       ? await call('GET /api/operations/:id', { id: operation.request.plan })
       : operation
-  if ('source' in request) return request
+  if ('source' in request) return { request, source: request.source }
   throw new Error(`a ${request.kind} has no file`)
 }
