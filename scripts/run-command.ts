@@ -58,10 +58,16 @@ export function endQuietlyWithoutReader(): void {
 interface Option {
   type: 'string' | 'boolean'
   short?: string
+  /** It may be given several times. */
+  multiple?: boolean
 }
 
 type Values<Options extends Record<string, Option>> = {
-  [Name in keyof Options]?: Options[Name]['type'] extends 'string' ? string : boolean
+  [Name in keyof Options]?: Options[Name] extends { multiple: true }
+    ? string[]
+    : Options[Name]['type'] extends 'string'
+      ? string
+      : boolean
 }
 
 /**

@@ -28,6 +28,8 @@ export interface Model {
   description?: string
   /** `/// @config`: one row of settings. */
   isConfig: boolean
+  /** `/// @user`: its rows are the people whose data it is. */
+  isUser: boolean
   /** `/// @transient`: not exported. */
   isTransient: boolean
   /** `/// @protected FIELD`: rows where this field is true are never deleted by a restore. */

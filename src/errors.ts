@@ -181,6 +181,12 @@ export const errorTable = {
     safe: untouched,
     next: 'Name the user: `npx bootkeeper import FILE --user NAME`.',
   },
+  NOT_IN_FILE: {
+    exitCode: 65,
+    meaning: 'What was chosen of a file is not in it.',
+    safe: unchanged,
+    next: 'Choose what the message names, or all of the file.',
+  },
   SCRIPT_INVALID: {
     exitCode: 65,
     meaning: 'A script that is to be guarded, or a module that it imports, cannot be parsed.',
@@ -216,6 +222,12 @@ export const errorTable = {
     meaning: 'An encrypted file was encrypted for another key or passphrase, or is damaged or cut short.',
     safe: unchanged,
     next: 'Try the key that it was encrypted for. If that is the one, take another backup: `npx bootkeeper list` shows them.',
+  },
+  KEY_REFUSED: {
+    exitCode: 65,
+    meaning: 'A passphrase or key that was typed in the console does not open the file.',
+    safe: unchanged,
+    next: 'Try another one.',
   },
   SCRATCH_NOT_ALLOWED: {
     exitCode: 77,

@@ -4,24 +4,23 @@
 // what was there is set aside, never deleted.
 
 import { access, constants, rm, stat } from 'node:fs/promises'
-import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { type Origin, takeBackup } from './backup.ts'
-import { type Child, startChild } from './child.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
-import type { Model } from './data-model.ts'
 import type { Engine } from './engines/engine.ts'
 import type { ImportReport } from './engines/engine-import.ts'
 import type { ImportTarget } from './engines/open-import.ts'
 import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import { readDataModelCached } from './export.ts'
 import { partialPath } from './files.ts'
-import type { FileDescription, operations } from './import-child.ts'
-import type { JsonRow } from './import-source.ts'
+import type { FileDescription } from './import-child.ts'
+import { fileRequest, inChild } from './inspect-file.ts'
 import { takeLock } from './lock.ts'
 import { type Manifest, readManifest, stemOf, verifyFile } from './manifest.ts'
 import { makeEmptyDatabase } from './prisma/new-database.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
+import { choiceOfWords } from './scope-words.ts'
 import { readState, writeState } from './state.ts'
 
 export interface ImportRequest {
@@ -29,6 +28,8 @@ export interface ImportRequest {
   /** What people call the file, where that is not its path. */
   name?: string
   userName: string | undefined
+  /** What of the file, where it is not all: words of `--only`. It is added to what is there, as a part is. */
+  only?: string[]
   /** `restore`: an export of everything replaces, one of a part is added to what is there. */
   mode: 'merge' | 'replace' | 'restore'
   keepExisting: boolean
@@ -66,22 +67,6 @@ export interface ImportTools {
   signal?: AbortSignal
 }
 
-/** Reads the file and says what it is. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID. */
-export async function inspectFile(
-  config: Config,
-  path: string,
-  userName?: string,
-  onProgress?: (rows: number) => void,
-  signal?: AbortSignal,
-): Promise<FileDescription> {
-  return await inChild((child) => child.call('inspect', fileRequest(config, path, userName), signal), onProgress)
-}
-
-/** The first row that the file has of each of these models. Throws as `inspectFile` does. */
-export async function firstRowsOf(config: Config, path: string, models: Model[]): Promise<Record<string, JsonRow>> {
-  return await inChild((child) => child.call('firstRows', { ...fileRequest(config, path, undefined), models }))
-}
-
 interface SettledRequest extends ImportRequest {
   mode: 'merge' | 'replace'
   /** A backup of a part of this database, in its own folder of backups. */
@@ -92,15 +77,24 @@ interface SettledRequest extends ImportRequest {
 }
 
 async function settle({ config, engine }: ImportTools, request: ImportRequest): Promise<SettledRequest> {
-  const { path, mode } = request
+  const { path, mode, only } = request
+  if (only && mode === 'replace')
+    throw new BootkeeperError('USAGE', 'What is chosen of a file can be added to what is there, not replace it.', {
+      next: 'Run the same without --mode replace.',
+    })
   const manifest = await manifestOf(config, path)
-  const isPart = manifest !== undefined && manifest.scope !== 'everything'
+  const isBackupOfPart = manifest !== undefined && manifest.scope !== 'everything'
+  const isPart = only !== undefined || isBackupOfPart
   const isOther = manifest && (manifest.engine !== engine.kind || manifest.database !== engine.description)
-  const known = { ofThisDatabase: isPart && !isOther, isPart, ...(isOther ? { otherDatabase: manifest.database } : {}) }
+  const known = {
+    ofThisDatabase: isBackupOfPart && !isOther,
+    isPart,
+    ...(isOther ? { otherDatabase: manifest.database } : {}),
+  }
   if (mode !== 'restore') return { ...request, mode, ...known }
   const scope =
     manifest?.scope ?? (await inChild((child) => child.call('scopeOf', fileRequest(config, path, request.userName))))
-  const isAll = scope === 'everything'
+  const isAll = only === undefined && scope === 'everything'
   return { ...request, mode: isAll ? 'replace' : 'merge', ...known, isPart: !isAll }
 }
 
@@ -290,7 +284,7 @@ async function importIntoNew(tools: ImportTools, request: SettledRequest): Promi
 /** Reads the file in a child process, which holds its rows and the plan for as long as `use` runs. */
 async function staged<Result>(
   { config, schema, origin, onProgress, signal }: ImportTools,
-  { path, userName, isPart: _, name: __, otherDatabase: ___, ...how }: SettledRequest,
+  { path, userName, isPart: _, name: __, otherDatabase: ___, only, ...how }: SettledRequest,
   into: ImportTarget,
   mayWrite: boolean,
   use: (plan: Omit<ImportPlan, 'into'>, apply: () => Promise<ImportReport>) => Promise<Result>,
@@ -300,6 +294,7 @@ async function staged<Result>(
     const call = {
       ...fileRequest(config, path, userName),
       ...how,
+      ...(only ? { only: choiceOfWords(model, only) } : {}),
       model,
       into,
       mayWrite,
@@ -309,27 +304,6 @@ async function staged<Result>(
     const plan = await child.call('plan', call, signal)
     return await use(plan, () => child.call('apply', undefined, signal))
   }, onProgress)
-}
-
-async function inChild<Result>(
-  use: (child: Child<typeof operations>) => Promise<Result>,
-  onProgress?: (rows: number) => void,
-): Promise<Result> {
-  const child = startChild<typeof operations>('./import-child', import.meta.url, onProgress)
-  try {
-    return await use(child)
-  } finally {
-    await child.kill()
-  }
-}
-
-function fileRequest(config: Config, path: string, userName: string | undefined) {
-  return {
-    path: isAbsolute(path) ? path : resolve(path),
-    keys: config.keys,
-    ...(userName === undefined ? {} : { userName }),
-    ...(config.importFormats === undefined ? {} : { extensions: resolve(config.importFormats) }),
-  }
 }
 
 /**
@@ -347,7 +321,7 @@ async function presence(engine: Engine, request: SettledRequest): Promise<'prese
   if (!request.isPart) return 'new'
   throw new BootkeeperError(
     'DATABASE_MISSING',
-    `There is no database ${engine.description}, and ${request.path} holds only a part of one.`,
+    `There is no database ${engine.description}, and what is imported is only a part of one.`,
     { next: `Restore a whole backup first: ${command('list')} shows them.` },
   )
 }

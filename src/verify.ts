@@ -12,7 +12,7 @@ import { openEngine } from './engines/open.ts'
 import { asBootkeeperError, BootkeeperError, type ErrorCode } from './errors.ts'
 import type { operations } from './export-child.ts'
 import { findLatest, isLatestName } from './export-latest.ts'
-import { inspectFile } from './import.ts'
+import { inspectFile } from './inspect-file.ts'
 import { type BackupFile, listStems, type Manifest, readManifest, updateManifest, verifyFile } from './manifest.ts'
 import { noteOpened } from './proven-keys.ts'
 import { withContent } from './stored-file.ts'
@@ -66,7 +66,7 @@ export async function verifyExportFile(config: Config, path: string, onProgress?
   const verdict = await judge(path, async () => {
     if (dirname(path) === config.dataDir && isLatestName(basename(path)) && path.endsWith('.json'))
       await verifyAsWritten(path)
-    else await inspectFile(config, path, undefined, onProgress)
+    else await inspectFile(config, path, { onProgress })
   })
   return { ...verdict, notes: [] }
 }
@@ -173,7 +173,7 @@ async function verifyExportCounts(
   onProgress: OnProgress | undefined,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { counts } = await inspectFile(config, path, undefined, onProgress, signal)
+  const { counts } = await inspectFile(config, path, { onProgress, signal })
   for (const [model, rows] of Object.entries(file.counts ?? {}))
     if (counts[model] !== rows)
       throw new BootkeeperError(

@@ -36,6 +36,8 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
     'guard',
     'import',
     'import-child',
+    'import-people',
+    'inspect-file',
     'import-bulk',
     'import-bulk-worker',
     'working-copy',

@@ -321,7 +321,7 @@ describe('a part', () => {
     for (const ending of ['', '-wal', '-shm']) rmSync(empty.database + ending, { force: true })
     const { exitCode, stderr } = await ops(empty, 'restore', made.id, '--apply')
     expect(exitCode).not.toBe(0)
-    expect(stderr).toContain('holds only a part of one')
+    expect(stderr).toContain('only a part of one')
     expect(existsSync(empty.database)).toBe(false)
   })
 })

@@ -77,6 +77,9 @@ const refused: Record<string, Refused[]> = {
   import: [
     { words: ['x.json', '--mode', 'mirror'], names: '"mirror"' },
     { words: ['x.json', '--mode', 'replace', '--keep-existing'], names: '--keep-existing' },
+    { words: ['x.json', '--mode', 'replace', '--only', 'settings'], names: '--only goes with --mode merge' },
+    { words: ['x.json', '--only', 'settings,,User:ann'], names: '"settings,,User:ann"' },
+    { words: ['x.json', '--only', ''], names: '--only' },
   ],
   export: [
     { words: ['--compress', 'rar'], names: '"rar"' },

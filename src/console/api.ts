@@ -19,6 +19,7 @@ import { overviewOf } from './overview.ts'
 import { cookieOf, isSecure, readJson, requireOwnOrigin } from './request.ts'
 import { exclusive, openFlow } from './restore-flow.ts'
 import { openSettings } from './settings.ts'
+import { openSources } from './sources.ts'
 import { openTickets } from './tickets.ts'
 import { openUploads } from './uploads.ts'
 
@@ -55,6 +56,9 @@ interface Asked {
 
 type Handlers = { [Name in Call]: (input: Input<Name>, asked: Asked) => Promise<Outputs[Name]> }
 
+/** Of what takes a moment only. */
+const unwatched = { step: async () => undefined, rows: () => undefined, signal: new AbortController().signal }
+
 const open: Call[] = ['POST /api/claim', 'POST /api/sign-in']
 
 export async function openApi(tools: ApiTools): Promise<Api> {
@@ -62,9 +66,10 @@ export async function openApi(tools: ApiTools): Promise<Api> {
   const operations = await openOperations(join(directory, 'operations'), log)
   const uploads = await openUploads(join(directory, 'uploads'), config.uploadLimitBytes)
   const databases = openDatabases(config, log, maintenance !== undefined)
+  const sources = openSources(config, uploads, databases)
   const settings = openSettings({ config, log, access, withDatabase: databases.withDatabase })
   const flow = openFlow({
-    ...{ config, log, databases, operations, uploads, appRuns, isMaintenance: maintenance !== undefined },
+    ...{ config, log, databases, operations, sources, appRuns, isMaintenance: maintenance !== undefined },
     settingsIn: settings.readFile,
     onRestored: () => access.finishSetup(),
   })
@@ -81,6 +86,7 @@ export async function openApi(tools: ApiTools): Promise<Api> {
     },
     async 'POST /api/sign-out'(_, { session, request, response }) {
       if (session) await access.signOut(session)
+      sources.forgetKeys()
       setCookie(request, response, '', 0)
       return {}
     },
@@ -130,6 +136,10 @@ export async function openApi(tools: ApiTools): Promise<Api> {
       await uploads.remove(id)
       return {}
     },
+    async 'POST /api/keys'({ source, secret }, { address }) {
+      await sources.unlock(source, secret, address)
+      return {}
+    },
     async 'POST /api/tickets'({ backup }) {
       const manifest = await readManifest(config.backupsDir, backup)
       const file = exportOf(manifest) ?? manifest.files[0]!
@@ -144,7 +154,9 @@ export async function openApi(tools: ApiTools): Promise<Api> {
     },
     async 'POST /api/settings/reveal'({ source, ...field }, { address }) {
       const value = source
-        ? await flow.withFile(source, (file) => settings.reveal(field, file, address))
+        ? await sources.withFile(await sources.locate(source), unwatched, (file) =>
+            settings.reveal(field, file, address),
+          )
         : await settings.reveal(field, undefined, address)
       return { value }
     },

@@ -28,6 +28,8 @@ const operationRequest = z.discriminatedUnion('kind', [
     mode: z.enum(['merge', 'replace']),
     keepExisting: z.boolean(),
     userName: z.string().trim().min(1, 'a name').max(200, 'a name of at most 200 characters').optional(),
+    /** What of the file, in the words of `--only`; else all of it. */
+    only: z.array(z.string().min(1).max(500)).min(1, 'something of the file').max(500, 'at most 500').optional(),
   }),
   /** Does what a plan says, once the person has typed its code. */
   z.strictObject({ kind: z.literal('restore'), plan: operationId, code: z.string().max(40) }),
@@ -61,6 +63,8 @@ export const inputs = {
   'POST /api/operations': operationRequest,
   'GET /api/operations/:id': z.strictObject({ id: operationId }),
   'DELETE /api/uploads/:id': z.strictObject({ id: uploadId }),
+  /** A passphrase or a secret key for an encrypted file: in memory only, until it is restored, for half an hour. */
+  'POST /api/keys': z.strictObject({ source: sourceSchema, secret: z.string().min(1, 'not empty').max(10_000) }),
   'POST /api/tickets': z.strictObject({ backup: stem }),
   'GET /api/settings': none,
   /** Only what was touched. */
@@ -100,6 +104,7 @@ export interface Outputs {
   'POST /api/operations': Operation
   'GET /api/operations/:id': Operation
   'DELETE /api/uploads/:id': Record<string, never>
+  'POST /api/keys': Record<string, never>
   /** Where a backup can be downloaded from, once, within a minute. */
   'POST /api/tickets': { path: string }
   'GET /api/settings': { groups: SettingsGroup[] }
@@ -239,6 +244,8 @@ export interface Failure {
   running?: string
   /** Of settings that were not saved: what is wrong with which field. */
   problems?: { model: string; field: string; message: string }[]
+  /** What the encrypted file has to be opened with. */
+  needs?: 'passphrase' | 'identity'
 }
 
 export interface OperationStep {
@@ -275,12 +282,14 @@ export interface PlanResult {
   report: ImportReport
   into: 'present' | 'new'
   confirmation: Confirmation
-  /** The same in a terminal. */
-  command: string
+  /** The same in a terminal, where there is a command for it. */
+  command?: string
 }
 
 export interface RestoreResult {
   report: ImportReport
+  /** What of the file. */
+  only?: string[]
   aside?: string
 }
 

@@ -10,8 +10,8 @@ import type { Engine } from '../engines/engine.ts'
 import { openEngine } from '../engines/open.ts'
 import { BootkeeperError } from '../errors.ts'
 import { databaseOf, readDataModelCached } from '../export.ts'
-import { firstRowsOf } from '../import.ts'
 import type { JsonRow } from '../import-source.ts'
+import { firstRowsOf } from '../inspect-file.ts'
 import type { Log } from '../log.ts'
 import { prismaVersion } from '../prisma/fingerprint.ts'
 import { findSchema, readSchemaFiles } from '../prisma/schema-files.ts'
@@ -21,6 +21,7 @@ import type { ConnectionResult, Input, SettingsGroup } from './contract.ts'
 import type { Databases } from './database.ts'
 import { openRateLimit } from './rate-limit.ts'
 import { groupOf, groupOfFile, textOf } from './settings-view.ts'
+import type { ReadableFile } from './sources.ts'
 
 export interface SettingsTools {
   config: Config
@@ -34,15 +35,11 @@ export interface Settings {
   /** Throws what keeps the database from being read. */
   read(): Promise<SettingsGroup[]>
   /** Of a file. `counts`: the rows that each of its models has. */
-  readFile(path: string, counts: Record<string, number>): Promise<SettingsGroup[]>
+  readFile(file: ReadableFile, counts: Record<string, number>): Promise<SettingsGroup[]>
   /** Throws SETTINGS_REFUSED with the problems of fields, SETTINGS_CHANGED, LOCK_HELD. */
   save(input: Input<'POST /api/settings'>): Promise<SettingsGroup[]>
   /** `file`: where the secret is, if not in the database. */
-  reveal(
-    field: { model: string; field: string },
-    file: { path: string; name: string } | undefined,
-    address: string,
-  ): Promise<string>
+  reveal(field: { model: string; field: string }, file: ReadableFile | undefined, address: string): Promise<string>
   /** Throws TOO_MANY_TRIES. */
   test(input: Input<'POST /api/settings/test'>, address: string): Promise<ConnectionResult>
 }
@@ -90,10 +87,10 @@ export function openSettings({ config, log, access, withDatabase }: SettingsTool
       return (await configModels()).length > 0
     },
 
-    async readFile(path, counts) {
+    async readFile(file, counts) {
       const models = (await configModels()).filter(({ name, table }) => (counts[name] ?? counts[table] ?? 0) > 0)
       if (models.length === 0) return []
-      const rows = await firstRowsOf(config, path, models)
+      const rows = await firstRowsOf(file.config, file.path, models)
       return models.flatMap((model) => (rows[model.name] ? [groupOfFile(model, rows[model.name]!)] : []))
     },
 
@@ -128,7 +125,7 @@ export function openSettings({ config, log, access, withDatabase }: SettingsTool
         throw new BootkeeperError('REQUEST_REFUSED', `${field.name} is no secret: it is shown anyway.`, {
           next: 'Reload the page.',
         })
-      const row = file ? (await firstRowsOf(config, file.path, [model]))[model.name] : (await readRows([model]))[0]
+      const row = file ? (await firstRowsOf(file.config, file.path, [model]))[model.name] : (await readRows([model]))[0]
       const where = file ? ` of the file “${file.name}”` : ''
       log.info(`The value of ${model.name}.${field.name}${where} was shown to ${address}.`)
       return String(textOf(row?.[field.name]) ?? '')

@@ -89,6 +89,7 @@ function modelOf(source: DmmfModel, enums: EnumType[], documents: DmmfModel[]): 
     isJoinTable: false,
     ...describedBy(source.documentation),
     isConfig: annotations.has('config'),
+    isUser: annotations.has('user'),
     isTransient: annotations.has('transient'),
     ...(protectedField ? { protectedField } : {}),
   }
@@ -135,7 +136,7 @@ function relationOf(source: DmmfField, model: string, documents: DmmfModel[]): R
   }
 }
 
-const annotation = /^\s*@(config|transient|secret|protected|health)\b[ \t]*(\S*)/gm
+const annotation = /^\s*@(config|user|transient|secret|protected|health)\b[ \t]*(\S*)/gm
 
 /** `@config`, `@protected isAdmin`: one annotation a line, its argument as the value. */
 function annotationsOf(documentation: string | undefined): Map<string, string> {
@@ -223,6 +224,7 @@ function joinTable(
     naturalKey: [],
     isJoinTable: true,
     isConfig: false,
+    isUser: false,
     isTransient: models.some((model) => model.isTransient && (model.name === targets.A || model.name === targets.B)),
   }
 }

@@ -47,6 +47,7 @@ test('views are left out, join tables and annotations are there', async () => {
 }
 ${datasource}
 /// People.
+/// @user
 /// @protected isAdmin
 model User {
   id      Int     @id @map("user_id")
@@ -67,10 +68,11 @@ view Totals {
 }`
   const { models } = await readDataModel([{ path: 'schema.prisma', content }])
   expect(models.map(({ name }) => name)).toEqual(['User', 'Group', '_GroupToUser', '_friends'])
-  expect(models[0]).toMatchObject({ table: 'users', protectedField: 'isAdmin', primaryKey: ['id'] })
+  expect(models[0]).toMatchObject({ table: 'users', isUser: true, protectedField: 'isAdmin', primaryKey: ['id'] })
   expect(models[0]?.fields.find(({ name }) => name === 'token')?.isSecret).toBe(true)
   expect(models[2]).toMatchObject({
     isJoinTable: true,
+    isUser: false,
     fields: [
       { name: 'A', type: 'String' },
       { name: 'B', type: 'Int' },
