@@ -240,22 +240,23 @@ describe.each(kinds)('%s', (kind) => {
     expect(await engine().rows('SELECT * FROM "Mail"')).toHaveLength(1)
   })
 
-  test.runIf(kind === 'postgresql')('an app that has the row locked is waited for, and then left alone', async () => {
-    const other = new pg.Client({ connectionString: engine().target.database })
-    await other.connect()
-    try {
-      await other.query(`BEGIN; UPDATE "app settings" SET note = 'of the app'`)
-      const mine = { model: engine().models[0]!, expected: await read(), values: { note: 'mine' } }
-      const busy = saveConfigRows({ ...engine().target, busyMs: 300 }, [mine], now)
-      await expect(busy).rejects.toMatchObject({ code: 'DATABASE_BUSY' })
-      const waiting = saveConfigRows(engine().target, [mine], now)
-      await other.query('COMMIT')
-      expect(await waiting).toEqual({ kind: 'changed' })
-      expect(await read()).toMatchObject({ note: 'of the app' })
-    } finally {
-      await other.end()
-    }
-  })
+  if (kind === 'postgresql')
+    test('an app that has the row locked is waited for, and then left alone', async () => {
+      const other = new pg.Client({ connectionString: engine().target.database })
+      await other.connect()
+      try {
+        await other.query(`BEGIN; UPDATE "app settings" SET note = 'of the app'`)
+        const mine = { model: engine().models[0]!, expected: await read(), values: { note: 'mine' } }
+        const busy = saveConfigRows({ ...engine().target, busyMs: 300 }, [mine], now)
+        await expect(busy).rejects.toMatchObject({ code: 'DATABASE_BUSY' })
+        const waiting = saveConfigRows(engine().target, [mine], now)
+        await other.query('COMMIT')
+        expect(await waiting).toEqual({ kind: 'changed' })
+        expect(await read()).toMatchObject({ note: 'of the app' })
+      } finally {
+        await other.end()
+      }
+    })
 
   test('a table that is not there is said to be so', async () => {
     const model = { ...app(), table: 'elsewhere' }
@@ -266,25 +267,26 @@ describe.each(kinds)('%s', (kind) => {
     })
   })
 
-  test.runIf(kind === 'postgresql')('what only PostgreSQL knows: lengths, its own types, dates', async () => {
-    const attempt = async (values: Record<string, string>) => {
-      const [expected] = await readConfigRows(engine().target, [mail()])
-      return await saveConfigRows(engine().target, [{ model: mail(), expected: expected!, values }], now)
-    }
-    expect(await save({ note: 'a text of more than twenty characters' })).toMatchObject({
-      problems: [{ field: 'note', message: 'The field cannot hold a text that does not fit character varying(20).' }],
+  if (kind === 'postgresql')
+    test('what only PostgreSQL knows: lengths, its own types, dates', async () => {
+      const attempt = async (values: Record<string, string>) => {
+        const [expected] = await readConfigRows(engine().target, [mail()])
+        return await saveConfigRows(engine().target, [{ model: mail(), expected: expected!, values }], now)
+      }
+      expect(await save({ note: 'a text of more than twenty characters' })).toMatchObject({
+        problems: [{ field: 'note', message: 'The field cannot hold a text that does not fit character varying(20).' }],
+      })
+      expect(await attempt({ token: 'no uuid' })).toMatchObject({
+        problems: [
+          { field: 'token', message: expect.stringMatching(/^PostgreSQL does not take it: invalid input syntax/) },
+        ],
+      })
+      expect(JSON.stringify(await attempt({ token: 'no uuid' }))).not.toContain('no uuid')
+      expect(await attempt({ day: 'Saturday' })).toMatchObject({
+        problems: [{ field: 'day', message: 'Type a date, such as 2026-11-21.' }],
+      })
+      const token = '00000000-0000-4000-8000-00000000abcd'
+      expect(await attempt({ day: '2026-11-21', token: token.toUpperCase() })).toEqual({ kind: 'saved' })
+      expect((await readConfigRows(engine().target, [mail()]))[0]).toMatchObject({ day: '2026-11-21', token })
     })
-    expect(await attempt({ token: 'no uuid' })).toMatchObject({
-      problems: [
-        { field: 'token', message: expect.stringMatching(/^PostgreSQL does not take it: invalid input syntax/) },
-      ],
-    })
-    expect(JSON.stringify(await attempt({ token: 'no uuid' }))).not.toContain('no uuid')
-    expect(await attempt({ day: 'Saturday' })).toMatchObject({
-      problems: [{ field: 'day', message: 'Type a date, such as 2026-11-21.' }],
-    })
-    const token = '00000000-0000-4000-8000-00000000abcd'
-    expect(await attempt({ day: '2026-11-21', token: token.toUpperCase() })).toEqual({ kind: 'saved' })
-    expect((await readConfigRows(engine().target, [mail()]))[0]).toMatchObject({ day: '2026-11-21', token })
-  })
 })
