@@ -8,7 +8,7 @@ import { type ConfigTarget, readConfigRows, saveConfigRows, settingsFields } fro
 import type { ValueProblem } from '../engines/config-values.ts'
 import type { Engine } from '../engines/engine.ts'
 import { openEngine } from '../engines/open.ts'
-import { BootkeeperError } from '../errors.ts'
+import { asBootkeeperError, BootkeeperError } from '../errors.ts'
 import { databaseOf, readDataModelCached } from '../export.ts'
 import type { JsonRow } from '../import-source.ts'
 import { firstRowsOf } from '../inspect-file.ts'
@@ -98,7 +98,7 @@ export function openSettings({ config, log, access, withDatabase }: SettingsTool
       const models = await configModels()
       const asked = groups.map((group) => ({ ...group, model: find(models, group.model) }))
       for (const { model, values } of asked) for (const name of Object.keys(values)) fieldOf(model, name)
-      await withDatabase('a change of settings in the console', async ({ engine, record }) => {
+      const saving = withDatabase('a change of settings in the console', async ({ engine, record }) => {
         const rows = await readConfigRows(
           targetOf(engine),
           asked.map(({ model }) => model),
@@ -115,6 +115,7 @@ export function openSettings({ config, log, access, withDatabase }: SettingsTool
         })
         log.info(`Settings were changed in the console: ${fields.join(', ') || 'the defaults were saved'}.`)
       })
+      await saving.catch(speak)
       return await read()
     },
 
@@ -160,6 +161,16 @@ function fieldOf(model: Model, name: string) {
 function unknown(name: string): BootkeeperError {
   return new BootkeeperError('REQUEST_REFUSED', `There is no setting ${name.slice(0, 100)}.`, {
     next: 'Reload the page: the schema may have changed.',
+  })
+}
+
+/** Of a boot and of commands these have other words. */
+function speak(error: unknown): never {
+  const { code, message, exitCode } = asBootkeeperError(error)
+  if (code !== 'LOCK_HELD' && code !== 'DATABASE_BUSY') throw error
+  throw new BootkeeperError(code, message, {
+    ...{ cause: error, exitCode, safe: 'Nothing was saved. The settings are as they were.' },
+    next: 'Wait a moment, then save again. What you have typed is still there.',
   })
 }
 

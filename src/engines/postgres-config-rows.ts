@@ -9,7 +9,7 @@ import type { JsonRow } from '../import-source.ts'
 import { type ConfigChange, type SaveOutcome, sameSettings } from './config-rows.ts'
 import { cellsOf, type NewCell, type ValueProblem } from './config-values.ts'
 import { hex, postgresCells } from './postgres-cells.ts'
-import { inSession } from './postgres-import-session.ts'
+import { commit, inSession } from './postgres-import-session.ts'
 import { postgresRows, quoted } from './postgres-rows.ts'
 import { type Catalogue, type PostgresColumn, readCatalogue } from './postgres-tables.ts'
 import { planRow } from './row-plan.ts'
@@ -38,7 +38,8 @@ export async function saveRows({
   changes,
   now,
 }: Place & { changes: ConfigChange[]; now: Date }): Promise<SaveOutcome> {
-  return await inSession({ url: database, busyMs }, async (client) => {
+  const session = { url: database, busyMs }
+  return await inSession(session, async (client) => {
     const models = changes.map(({ model }) => model)
     const catalogue = await readCatalogue(client, database, { models, enums: [] })
     const names = models.map((model) => tableName(catalogue, model)).join(', ')
@@ -48,7 +49,9 @@ export async function saveRows({
       `SELECT set_config('synchronous_commit', 'on', true) WHERE current_setting('synchronous_commit') = 'off'`,
     )
     const outcome = await saveAll(client, catalogue, changes, now)
-    await client.query(outcome.kind === 'saved' ? 'COMMIT' : 'ROLLBACK')
+    const again = 'Read the settings again: they show whether it happened.'
+    if (outcome.kind === 'saved') await commit(client, session, { what: 'The change', again })
+    else await client.query('ROLLBACK')
     return outcome
   })
 }

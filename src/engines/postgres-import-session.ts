@@ -64,11 +64,15 @@ export async function beginLocked(client: Client, tables: { source: string }[], 
 }
 
 /** A connection that breaks while it commits leaves open whether it did. The server knows. */
-export async function commit(client: Client, session: Session): Promise<void> {
+export async function commit(
+  client: Client,
+  session: Session,
+  { what, again }: { what: string; again: string },
+): Promise<void> {
   const { rows } = await client.query<{ id: string }>('SELECT pg_current_xact_id()::text AS id')
   try {
     const { command } = await client.query('COMMIT')
-    if (command !== 'COMMIT') throw new BootkeeperError('INTERNAL', 'The import was rolled back by the server.')
+    if (command !== 'COMMIT') throw new BootkeeperError('INTERNAL', `${what} was rolled back by the server.`)
   } catch (error) {
     if (!isLost(error)) throw error
     const status = await inSession(session, (other) => statusOf(other, rows[0]!.id)).catch(() => 'not known')
@@ -76,8 +80,12 @@ export async function commit(client: Client, session: Session): Promise<void> {
     if (status === 'aborted') throw error
     throw new BootkeeperError(
       'DATABASE_UNREACHABLE',
-      'The connection broke while the import was committed: it happened wholly or not at all.',
-      { cause: error, next: 'Import once more: what is there already stays as it is.' },
+      `${what} was being committed when the connection broke: it happened wholly or not at all.`,
+      {
+        cause: error,
+        safe: 'It happened wholly, or not at all.',
+        next: again,
+      },
     )
   }
 }

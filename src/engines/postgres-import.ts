@@ -63,7 +63,10 @@ export async function stagePostgresImport(options: PostgresImportOptions): Promi
           keepBefore(database, needed(now))
           const report = inTheMirror(true)
           await replay(client, database, needed(now))
-          await commit(client, session)
+          await commit(client, session, {
+            what: 'The import',
+            again: 'Import once more: what is there already stays as it is.',
+          })
           return report
         }),
       close,

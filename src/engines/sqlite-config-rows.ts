@@ -64,9 +64,12 @@ function write(database: Database.Database, { model, expected }: ConfigChange, c
   const columns = cells.map(({ field }) => quoted(field.column))
   const values = cells.map(({ cell }) => cell)
   if (expected !== null) {
+    const { rowid = 'rowid' } = readTables(database).get(model.table)!
     const sets = columns.map((column) => `${column} = ?`).join(', ')
     const { changes } = database
-      .prepare(`UPDATE ${table} SET ${sets} WHERE rowid = (SELECT rowid FROM ${table} AS t ${orderOf(model)} LIMIT 1)`)
+      .prepare(
+        `UPDATE ${table} SET ${sets} WHERE ${rowid} = (SELECT ${rowid} FROM ${table} AS t ${orderOf(model)} LIMIT 1)`,
+      )
       .run(values)
     if (changes !== 1) throw new BootkeeperError('INTERNAL', `${changes} rows of ${model.name} were changed.`)
     return
@@ -105,7 +108,7 @@ function readRow(database: Database.Database, model: Model): JsonRow | null {
 function orderOf({ primaryKey, uniques, fields }: Model): string {
   const names = primaryKey.length > 0 ? primaryKey : (uniques[0] ?? [])
   const columns = names.map((name) => `t.${quoted(fields.find((field) => field.name === name)?.column ?? name)}`)
-  return `ORDER BY ${[...columns, 't.rowid'].join(', ')}`
+  return `ORDER BY ${columns.join(', ')}`
 }
 
 function requireTables(database: Database.Database, models: Model[]): void {

@@ -116,8 +116,7 @@ function SettingsForm({
 
   function change(key: string, typed: Typed | undefined) {
     setSaid(undefined)
-    const { [key]: _, ...others } = draft
-    setDraft(typed === undefined ? others : { ...others, [key]: typed })
+    setDraft(({ [key]: _, ...others }) => (typed === undefined ? others : { ...others, [key]: typed }))
   }
 
   async function submit(event: Event) {
@@ -138,7 +137,8 @@ function SettingsForm({
     try {
       if (touched.length > 0) {
         onRead((await call('POST /api/settings', { groups: touched })).groups)
-        setDraft({})
+        // What was typed while it was saved is not saved yet.
+        setDraft((now) => Object.fromEntries(Object.entries(now).filter(([key, typed]) => draft[key] !== typed)))
       }
       if (isFresh) return await onFinished(labels)
       const names = labels.length > 0 ? `Saved: ${labels.join(', ')}.` : 'Saved.'
