@@ -2,13 +2,14 @@
 // Guarantees tested: every format can be imported in part; the words are those that inspect gives; what cannot be chosen
 // is refused with a sentence and a database as it was; inspect of any number of people takes the same memory.
 
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
 import { contents, golden, mediaApp, zoe } from './console/media-app.ts'
-import { boot, makeApp, makeFolder, ops, root, sha256, type TestApp } from './harness.ts'
+import { boot, makeApp, makeFolder, ops, poll, root, sha256, type TestApp } from './harness.ts'
+import { randomFrom, seed } from './random.ts'
 
 const userNames = (app: TestApp) =>
   contents(app)
@@ -220,3 +221,54 @@ model Zed {
     { name: '#2', entries: { Other: 1 }, only: 'Zed:#2' },
   ])
 })
+
+test('killed while a part goes in, the database is as it was, or has the part and all else as it was', async () => {
+  const random = randomFrom(seed)
+  const film = (n: number) => ({ title: `Film ${n}`, tmdb_id: 1_000 + n, media_type: 'movie' })
+  const user = (username: string, from: number) => ({
+    username,
+    data: { movies: Array.from({ length: 15_000 }, (_, n) => film(from + n)), series: [] },
+  })
+  const file = join(makeFolder(), 'two.json')
+  writeFileSync(
+    file,
+    JSON.stringify({ version: '2.4.1', system_config: null, users: [user('john', 0), user('mary', 10_000)] }),
+  )
+  const app = await mediaApp(zoe)
+  const before = contents(app)
+  const manifests = () => app.files().filter((name) => name.endsWith('.manifest.json')).length
+  const outcomes = new Set<string>()
+  for (let count = 0; count < 6; count++) {
+    const known = manifests()
+    const words = ['import', file, '--only', 'User:mary', '--apply']
+    const child = spawn(process.execPath, [join(root, 'bin/bootkeeper.js'), ...words], {
+      ...{ cwd: app.dir, detached: true, stdio: 'ignore' },
+    })
+    const ended = new Promise((resolve) => child.once('close', resolve))
+    // The rows are written as soon as the backup is there.
+    await poll(() => manifests() > known || child.exitCode !== null, 'the backup')
+    await new Promise((resolve) => setTimeout(resolve, random() * 500))
+    try {
+      process.kill(-child.pid!, 'SIGKILL')
+    } catch {
+      // It has ended already.
+    }
+    await ended
+    const now = contents(app)
+    outcomes.add(now.User!.length === 1 ? 'as it was' : 'done')
+    if (now.User!.length === 1) expect(now, `SEED=${seed}`).toEqual(before)
+    else {
+      expect(userNames(app)).toEqual(['mary', 'zoe'])
+      expect(now.UserMedia).toHaveLength(15_001)
+      for (const table of ['User', 'Media', 'UserMedia'])
+        for (const row of before[table]!) expect(now[table]).toContainEqual(row)
+      const database = app.open()
+      database.exec(`DELETE FROM "User" WHERE username = 'mary'; DELETE FROM "UserMedia" WHERE "userId" <> 7;
+        DELETE FROM "Media" WHERE id <> 3`)
+      database.close()
+    }
+  }
+  console.log(`killed: ${[...outcomes].join(', ')}`)
+  await imported(app, file, '--only', 'User:mary')
+  expect(userNames(app)).toEqual(['mary', 'zoe'])
+}, 240_000)
