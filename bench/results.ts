@@ -106,7 +106,7 @@ function aligned(rows: string[][]): string[] {
   })
 }
 
-function spread(values: number[]): Spread {
+export function spread(values: number[]): Spread {
   return { median: median(values), min: Math.min(...values), max: Math.max(...values) }
 }
 

@@ -311,16 +311,18 @@ export async function serveMaintenance(
     stop.abort()
   }
   const maintenance = { failure: error, startAgain }
+  let hasDoor = true
   const page = await openConsole(config, log, { ...content, appRuns: false, maintenance }).catch((thrown: unknown) => {
     const problem = asBootkeeperError(thrown)
     // Another port would not be looked at, and a page without a door is better than none.
     if (problem.code === 'SETTINGS_INVALID') throw problem
+    hasDoor = false
     log.warn(errorFields(problem), `The page of maintenance mode can only say what happened: ${problem.message}`)
     return openFailurePage(config, log, { ...content, failure: error })
   })
   log.warn(
     errorFields(error),
-    `Maintenance mode: ${page.url} says what happened, and can put a backup back. Restart the container to try again.`,
+    `Maintenance mode: ${page.url} says what happened${hasDoor ? ', and can put a backup back' : ''}. Restart the container to try again.`,
   )
   if (page.invitation) log.info(page.invitation)
   await new Promise<void>((resolve) => {

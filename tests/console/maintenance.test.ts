@@ -17,7 +17,7 @@ import {
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { openTestConsole, send, type TestConsole } from '../console.ts'
-import { baseModels, boot, killHard, makeApp, poll, sha256, type TestApp } from '../harness.ts'
+import { baseModels, boot, killHard, makeApp, poll, sha256, startBoot, type TestApp } from '../harness.ts'
 import { contents, golden, mediaApp, zoe } from './media-app.ts'
 import { freePort } from './page-steps.ts'
 
@@ -260,3 +260,20 @@ test.skipIf(process.getuid?.() !== 0)(
     expect(await console.stop()).toBe(0)
   },
 )
+
+test.skipIf(process.getuid?.() !== 0)('a folder that cannot be written: one page without a door', async () => {
+  const app = makeApp()
+  mkdirSync(join(app.dir, 'data'))
+  const failed = startBoot(app, [], { ...maintenance, BOOTKEEPER_TEST_UID: '65534' })
+  const { msg } = await failed.until((line) => line.msg.startsWith('Maintenance mode'))
+  const url = /http:\S+\d/.exec(msg)![0]
+  const page = await fetch(url)
+  const html = await page.text()
+  expect([page.status, html.includes('DATA_DIR_NOT_WRITABLE'), html.includes(app.dir)]).toEqual([503, true, false])
+  expect((await fetch(`${url}/api/overview`)).status).toBe(404)
+  expect(await (await fetch(`${url}/health`)).json()).toEqual({ status: 'maintenance', code: 'DATA_DIR_NOT_WRITABLE' })
+  expect(failed.output()).not.toContain('Set it up')
+  expect(readdirSync(join(app.dir, 'data'))).toEqual([])
+  failed.child.kill('SIGTERM')
+  expect((await failed.ended).exitCode).toBe(77)
+})
