@@ -6,16 +6,16 @@
 import { command } from '../command-hint.ts'
 import type { Config } from '../config.ts'
 import { BootkeeperError } from '../errors.ts'
-import { withExportOfCopy } from '../export-copy.ts'
-import { applyImport, exportPath, type ImportRequest, inspectFile, planImport } from '../import.ts'
-import { copyOf, exportOf, readManifest } from '../manifest.ts'
+import { applyImport, type ImportRequest, inspectFile, planImport } from '../import.ts'
+import { readManifest } from '../manifest.ts'
 import { applyRestore, planRestore } from '../restore.ts'
 import { openBackupFlow } from './backup-flow.ts'
 import { hashOf, openConfirmations } from './confirmations.ts'
-import type { Operation, OperationKind, OperationOf, OperationRequest, Source } from './contract.ts'
+import type { Operation, OperationKind, OperationOf, OperationRequest } from './contract.ts'
 import { openCopyFlow } from './copy-flow.ts'
-import type { Database, Databases } from './database.ts'
-import type { Operations, Reporter } from './operations.ts'
+import type { Databases } from './database.ts'
+import type { Operations } from './operations.ts'
+import { described, type Located, openSources, speakOf, stepsOf, toolsOf } from './sources.ts'
 import type { Uploads } from './uploads.ts'
 
 export interface FlowTools {
@@ -42,8 +42,9 @@ export interface Flow {
 }
 
 export function openFlow(tools: FlowTools): Flow {
-  const { config, databases, operations, uploads, appRuns, onRestored } = tools
+  const { config, databases, operations, appRuns, onRestored } = tools
   const confirmations = openConfirmations()
+  const { locate, withPath } = openSources(tools)
   const backups = openBackupFlow(tools)
   const copies = openCopyFlow({ ...tools, confirmations })
 
@@ -79,7 +80,7 @@ export function openFlow(tools: FlowTools): Flow {
         const look = async (path: string) => {
           await report.step(steps.read)
           const found = await inspectFile(config, path, undefined, report.rows, report.signal)
-          return { file: found }
+          return { file: described(file, found) }
         }
         if ('path' in file) return await look(file.path).catch(speakOf(file.path, file.name))
         return await databases.withDatabase('a look into a copy', (database) => withPath(file, database, report, look))
@@ -102,7 +103,7 @@ export function openFlow(tools: FlowTools): Flow {
           const tools = { ...toolsOf(database), onProgress: report.rows, signal: report.signal }
           const planned = await planImport(tools, importRequest(request, path, file.name))
           const confirmation = confirmations.issue(report.id, [request, planned.report])
-          return { ...planned, confirmation, command: commandFor(request, file) }
+          return { ...planned, file: described(file, planned.file), confirmation, command: commandFor(request, file) }
         })
       })
     })
@@ -161,7 +162,7 @@ export function openFlow(tools: FlowTools): Flow {
     const operation = { action: 'restore', entity: 'database', ids: [stem] }
     // A file that is swapped in is not what a running app has open: there its rows go in, in one transaction.
     if (appRuns && config.databaseUrl.startsWith('file:')) {
-      const file = { copyOf: stem, name: stem }
+      const file = { copyOf: await readManifest(config.backupsDir, stem), name: stem }
       const begun = { kind: 'undo' as const, request, subject: stem, steps: stepsOf(file, [steps.putBack]) }
       return await operations.start(begun, async (report) => {
         return await databases.withDatabase('an undo in the console', async (database) => {
@@ -199,47 +200,15 @@ export function openFlow(tools: FlowTools): Flow {
       })
     })
   }
-
-  /** A file, or, of a backup that has no export, the copy that one is made of. */
-  async function locate(source: Source): Promise<Located> {
-    if ('upload' in source) return await uploads.find(source.upload)
-    const manifest = await readManifest(config.backupsDir, source.backup)
-    if (!exportOf(manifest) && copyOf(manifest)) return { copyOf: manifest.stem, name: manifest.stem }
-    return { path: await exportPath(config, source.backup), name: source.backup }
-  }
-
-  async function withPath<Result>(
-    file: Located,
-    database: Database,
-    report: Reporter,
-    use: (path: string) => Promise<Result>,
-  ): Promise<Result> {
-    const named = (path: string) => use(path).catch(speakOf(path, file.name))
-    if ('path' in file) return await named(file.path)
-    await report.step(steps.unpack)
-    const watch = { signal: report.signal, onProgress: report.rows }
-    return await withExportOfCopy(toolsOf(database), file.copyOf, watch, named)
-  }
 }
 
-type Located = { name: string } & ({ path: string } | { copyOf: string })
-
 const steps = {
-  unpack: 'Check the copy and read its data out of it',
   read: 'Read and check the file',
   compare: 'Compare it with the data',
   backUp: 'Back up what is there',
   write: 'Write it, in one transaction',
   check: 'Check the backup',
   putBack: 'Put it back',
-}
-
-function stepsOf(file: Located, names: string[]): string[] {
-  return 'path' in file ? names : [steps.unpack, ...names]
-}
-
-function toolsOf({ config, engine, schema, origin }: Database) {
-  return { config, engine, schema, origin }
 }
 
 function requireFree(operations: Operations): void {
@@ -277,31 +246,9 @@ function importRequest(
 }
 
 function commandFor({ mode, keepExisting, userName }: OperationOf<'plan'>['request'], file: Located): string {
-  if ('copyOf' in file) return command('restore', file.copyOf, '--apply')
+  if ('copyOf' in file) return command('restore', file.copyOf.stem, '--apply')
   const words = [file.name, '--mode', mode]
   if (mode === 'merge' && keepExisting) words.push('--keep-existing')
   if (userName !== undefined) words.push('--user', userName)
   return command('import', ...words, '--apply')
-}
-
-const nextInPage: Partial<Record<string, string>> = {
-  FORMAT_UNKNOWN: 'Choose another file. If this one was cut short, take it again from where it came from.',
-  EXPORT_DAMAGED: 'Take the file again from where it came from, or choose another one.',
-  IMPORT_INVALID: 'Correct the named place in the file, or choose another one.',
-  USER_NEEDED: 'Say whose the file is.',
-  USAGE: 'Leave the name empty.',
-}
-
-/** An error about an upload names it as the person does, not by where the server keeps it. */
-function speakOf(path: string, name: string): (error: unknown) => never {
-  return (error) => {
-    if (!(error instanceof BootkeeperError)) throw error
-    const { code, message, safe, next, exitCode } = error
-    throw new BootkeeperError(code, message.replaceAll(path, `“${name}”`), {
-      cause: error,
-      exitCode,
-      safe,
-      next: nextInPage[code] ?? next,
-    })
-  }
 }
