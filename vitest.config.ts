@@ -1,8 +1,23 @@
 // The tests of `npm test`: everything but the container tests (vitest.container.config.ts, they need a Docker engine)
 // and the soak tests (`npm run test:soak`, they take long).
-// Guarantees: two files at a time at most, each in a process of its own, because tests boot real programs.
+// Guarantees: two files at a time at most, each in a process of its own, because tests boot real programs; the longest
+// begin first, so that the end does not wait for one of them.
 
 import { defineConfig } from 'vitest/config'
+import { BaseSequencer, type TestSpecification } from 'vitest/node'
+
+/** By what they took when they were last measured. */
+const longest = ['every-write', 'doctor', 'wrong-words', 'recovery', 'encrypted-backups', 'missing-database', 'faults']
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const at = longest.findIndex((name) => moduleId.endsWith(`/${name}.test.ts`))
+      return at < 0 ? longest.length : at
+    }
+    return (await super.sort(files)).toSorted((a, b) => rank(a) - rank(b))
+  }
+}
 
 export default defineConfig({
   test: {
@@ -10,6 +25,7 @@ export default defineConfig({
     exclude: ['tests/container/**', 'tests/fixtures/**', ...(process.env.SOAK ? [] : ['tests/soak/**'])],
     pool: 'forks',
     maxWorkers: 2,
+    sequence: { sequencer: LongestFirst },
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

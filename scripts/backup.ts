@@ -11,7 +11,8 @@ import { type BackupFile, newStem, readManifest } from '../src/manifest.ts'
 import { findSchema, readSchemaFiles, type SchemaSet } from '../src/prisma/schema-files.ts'
 import { describeScope, type PartialScope } from '../src/scope.ts'
 import { scopeOfWords } from '../src/scope-words.ts'
-import { type PartialPlan, takePartialBackup } from '../src/table-backup.ts'
+import { openEncoding } from '../src/stored-file.ts'
+import { type Measure, planPartialBackup, takePartialBackup } from '../src/table-backup.ts'
 import { type RecordedOps, requireDatabase, withOpsLock } from './open-ops.ts'
 import { pruneAfterBackup } from './prune-after-backup.ts'
 import { readWords } from './run-command.ts'
@@ -49,6 +50,7 @@ export default async function backup(words: string[]): Promise<number> {
   return await withOpsLock('a backup', async (ops) => {
     await requireDatabase(ops.engine, 'back up')
     const why = { ...ops.origin, trigger: 'manual', reason } as const
+    await openEncoding(ops.config)
     const schema = await readSchemaFiles(await findSchema(process.cwd(), ops.config.schemaSetting))
     await (scopeOf ? backupPart(ops, schema, why, scopeOf, json) : backupAll(ops, schema, why, json))
     await pruneAfterBackup(ops, json)
@@ -107,14 +109,14 @@ async function backupPart(
 ): Promise<void> {
   const scope =
     typeof asked === 'string' ? scopeOfWords(await readDataModelCached(config, schema, why.prisma), asked) : asked
-  const onPlan = (plan: PartialPlan) => {
-    if (!json) process.stdout.write(`${describePlan(plan)}\n`)
-  }
+  // Before anything is on record: a word that is not right is no backup that failed.
+  const plan = await planPartialBackup(config, engine, schema, why, scope)
+  if (!json) process.stdout.write(`${describePlan(plan)}\n`)
   const { trigger, reason } = why
-  const operation = { action: 'backup', entity: 'backup', metadata: { trigger, reason, scope } }
+  const operation = { action: 'backup', entity: 'backup', metadata: { trigger, reason, scope: plan.scope } }
   const { manifest, rows, script, notIncluded } = await record(operation, async (note) => {
     const taken = await withProgress('exporting', (onProgress) =>
-      takePartialBackup(config, engine, schema, why, scope, { onProgress, onPlan }),
+      takePartialBackup(config, engine, schema, why, plan, { onProgress }),
     )
     note({ ids: [taken.manifest.stem] })
     return taken
@@ -129,7 +131,7 @@ async function backupPart(
   process.stdout.write(`                    or: npx tsx ${relative(process.cwd(), script)} --restore\n`)
 }
 
-function describePlan({ rows, sizeBytes, ms, strategy }: PartialPlan): string {
+function describePlan({ rows, sizeBytes, ms, strategy }: Measure): string {
   const total = Object.values(rows).reduce((sum, count) => sum + count, 0)
   const words = {
     'at once': 'in one go',

@@ -57,8 +57,9 @@ function show({ findings, settings }: Diagnosis, withSettings: boolean): string 
     warnings > 0 ? `${warnings} ${warnings === 1 ? 'warning' : 'warnings'}` : '',
   ].filter(Boolean)
   lines.push('', counts.length > 0 ? `${counts.join(', ')}.` : 'All is well.')
+  const nameWidth = Math.max(...settings.map(({ name }) => name.length))
   if (withSettings)
     for (const { name, value = '(not set)', isDefault } of settings)
-      lines.push(`  ${name.padEnd(24)}${value}${isDefault && value !== '(not set)' ? '  (default)' : ''}`)
+      lines.push(`  ${name.padEnd(nameWidth)}  ${value}${isDefault && value !== '(not set)' ? '  (default)' : ''}`)
   return `${lines.join('\n')}\n`
 }

@@ -13,6 +13,7 @@ import {
   readScript,
   rowChanges,
   runScript,
+  type ScriptEnd,
   type SecuredRows,
   secureRows,
 } from '../src/guard.ts'
@@ -106,6 +107,8 @@ export default async function guard(words: string[]): Promise<number> {
       if (note) process.stderr.write(`! ${note}\n`)
       if (restored === true) process.stderr.write(`✔ The rows are again what they were in ${secured!.manifest.stem}.\n`)
       else if (restored === false) process.stderr.write(`✖ They could not be put back. To do it: ${restore}\n`)
+      else if (secured && !note && !hasChanged(rows))
+        process.stderr.write(`  Its backup stays for now: ${secured.manifest.stem}\n`)
       else if (restore) process.stderr.write(`  To put back what was there before: ${restore}\n${stopFirst(secured!)}`)
     }
     return exitCode
@@ -113,7 +116,7 @@ export default async function guard(words: string[]): Promise<number> {
 }
 
 /** The script has the signals, so what it did is written when it ended. */
-async function recorded<End extends { exitCode: number; rows: Record<string, RowChange> }>(
+async function recorded<End extends ScriptEnd & { rows: Record<string, RowChange> }>(
   config: Config,
   script: string,
   { manifest }: SecuredRows,
@@ -123,7 +126,11 @@ async function recorded<End extends { exitCode: number; rows: Record<string, Row
   const operation = { action: 'guard', entity: 'script', ids: [script], precededBy: manifest.stem }
   return await record(operation, async (note) => {
     const end = await run()
-    note({ metadata: { exitCode: end.exitCode, rows: end.rows } })
+    const { exitCode, signal, rows } = end
+    note({ metadata: { exitCode, rows } })
+    if (signal) note({ failure: { code: signal, message: `Stopped by ${signal}.` } })
+    else if (exitCode !== 0)
+      note({ failure: { code: `EXIT_${exitCode}`, message: `Ended with exit code ${exitCode}.` } })
     return end
   })
 }
@@ -158,7 +165,7 @@ async function secure(tools: GuardTools, analysis: ScriptAnalysis, reason: strin
     const operation = { action: 'backup', entity: 'backup', metadata: { trigger: 'guard', reason: `before ${reason}` } }
     return await recordOf(tools.config)(operation, async (note) => {
       const secured = await withProgress('backing up', (onProgress) =>
-        secureRows(tools, analysis, `before ${reason}`, onProgress),
+        secureRows(tools, analysis, `before ${reason}`, { onProgress, onStem: (stem) => note({ ids: [stem] }) }),
       )
       note({ ids: [secured.manifest.stem] })
       return secured
@@ -214,9 +221,7 @@ function stopFirst({ manifest }: SecuredRows): string {
 
 function shownRows(rows: Record<string, RowChange>): string {
   const width = Math.max(0, ...Object.keys(rows).map((name) => name.length))
-  const changed = Object.entries(rows).filter(
-    ([, { before, after, removed = 0, changed = 0, added = 0 }]) => before !== after || removed + changed + added > 0,
-  )
+  const changed = Object.entries(rows).filter(([, change]) => isChange(change))
   if (Object.keys(rows).length > 0 && changed.length === 0) return '    No row went or changed.\n'
   return changed
     .map(([name, { before, after, removed, changed, added }]) => {
@@ -229,6 +234,14 @@ function shownRows(rows: Record<string, RowChange>): string {
       return `    ${name.padEnd(width)}  ${formatCount(before)} → ${formatCount(after)} rows: ${parts.join(', ')}\n`
     })
     .join('')
+}
+
+function isChange({ before, after, removed = 0, changed = 0, added = 0 }: RowChange): boolean {
+  return before !== after || removed + changed + added > 0
+}
+
+function hasChanged(rows: Record<string, RowChange>): boolean {
+  return Object.values(rows).some(isChange)
 }
 
 function shortPath(path: string): string {

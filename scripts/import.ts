@@ -5,7 +5,7 @@ import { basename } from 'node:path'
 import { command } from '../src/command-hint.ts'
 import { readConfig } from '../src/config.ts'
 import { BootkeeperError } from '../src/errors.ts'
-import { applyImport, exportPath, type ImportRequest, planImport } from '../src/import.ts'
+import { applyImport, exportPath, type ImportPlan, type ImportRequest, planImport } from '../src/import.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { type KeyWords, keyHelp, keyOptions } from './keys.ts'
 import { type RecordedOps, withOpsLock } from './open-ops.ts'
@@ -22,11 +22,14 @@ gzip, zstd or bzip2, or encrypted with age. Says what it would do; does it with 
   npm run db:import -- old/database.json --apply
   npm run db:import -- watchlist.json --user john --apply
   npm run db:import -- backup.json.gz --mode replace --apply
+  npm run db:import -- old/database.json --only settings,User:john
 
   --mode MODE       merge: add to what is there, told apart by natural keys (usual)
                     replace: the database becomes what the file says
   --keep-existing   with merge: rows that are there already stay as they are
   --user NAME       whose a file is that names no user; refused for one that does
+  --only WORDS      a part of the file: settings, MODEL:KEY, MODEL:#ID or FIELD:VALUE with all that hangs on it;
+                    may be repeated, or take several with commas (a comma within a word is \\,)
   --strict          refuse the file where a row of it cannot be imported
   --apply           do it
 ${keyHelp}
@@ -40,6 +43,7 @@ export default async function importFile(words: string[]): Promise<number> {
     {
       mode: { type: 'string' },
       user: { type: 'string' },
+      only: { type: 'string', multiple: true },
       'keep-existing': { type: 'boolean' },
       strict: { type: 'boolean' },
       apply: { type: 'boolean' },
@@ -54,8 +58,12 @@ export default async function importFile(words: string[]): Promise<number> {
     throw new BootkeeperError('USAGE', `--mode takes merge or replace, not "${mode}".`)
   if (mode === 'replace' && parsed.values['keep-existing'])
     throw new BootkeeperError('USAGE', '--keep-existing goes with --mode merge only.')
+  if (mode === 'replace' && parsed.values.only)
+    throw new BootkeeperError('USAGE', '--only goes with --mode merge only.')
+  const only = parsed.values.only && readOnly(parsed.values.only)
   const path = await exportPath(readConfig(), parsed.positionals[0]!)
-  const request = { path, userName: user, mode, keepExisting: parsed.values['keep-existing'] ?? false, strict } as const
+  const keepExisting = parsed.values['keep-existing'] ?? false
+  const request = { path, userName: user, mode, keepExisting, strict, ...(only ? { only } : {}) } as const
   return await runImport(request, {
     action: 'import',
     apply,
@@ -63,6 +71,13 @@ export default async function importFile(words: string[]): Promise<number> {
     keys: parsed.values,
     again: command('import', ...withApply(words)),
   })
+}
+
+/** `--only settings,User:john --only User:ann`: at the commas, but for those with a backslash before them. */
+function readOnly(given: string[]): string[] {
+  const words = given.flatMap((each) => each.split(/(?<!\\),/)).map((word) => word.replaceAll('\\,', ',').trim())
+  if (!words.includes('')) return words
+  throw new BootkeeperError('USAGE', `--only takes words with commas between them, not "${given.join()}".`)
 }
 
 /** The words of a dry run, for the command that does it. */
@@ -89,21 +104,26 @@ async function planOrApply(
   { action, apply, json, again }: HowToImport,
 ): Promise<number> {
   const schema = await readSchemaFiles(await findSchema(process.cwd(), ops.config.schemaSetting))
+  const { path, mode, keepExisting, only } = request
+  const chosen = only ? `Of it only: ${only.join(', ')}. All other rows stay as they are.\n` : ''
   const doing = `${apply ? 'importing' : 'reading'} ${basename(request.path)}`
   if (!apply) {
     const plan = await withProgress(doing, (onProgress) => planImport({ ...ops, schema, onProgress }, request))
-    if (json) process.stdout.write(`${JSON.stringify({ applied: false, ...plan })}\n`)
+    if (json) process.stdout.write(`${JSON.stringify({ applied: false, ...plan, ...(only ? { only } : {}) })}\n`)
     else {
       // What is new is the file's; the rows of the database are the user's to check.
       const changed = showExamples(plan, ['updated', 'removed'])
-      process.stdout.write(`${showFile(plan.file, { withCounts: false })}\n${showReport(plan, false)}${changed}\n`)
+      process.stdout.write(
+        `${showFile(plan.file, { withCounts: false })}${chosen}\n${showReport(plan, false)}${changed}\n`,
+      )
+      process.stdout.write(showOther(plan))
       if (plan.into === 'new') process.stdout.write('There is no database that can be read: a new one would be made.\n')
       process.stdout.write(`Nothing was changed. To do it: ${again}\n`)
     }
     return 0
   }
-  const { path, mode, keepExisting } = request
-  const operation = { action, entity: 'database', ids: [path], metadata: { mode, keepExisting } }
+  const metadata = { mode, keepExisting, ...(only ? { only } : {}) }
+  const operation = { action, entity: 'database', ids: [path], metadata }
   const result = await ops.record(operation, async (note) => {
     const done = await withProgress(doing, (onProgress) => applyImport({ ...ops, schema, onProgress }, request))
     const rows = done.report.models.map(({ model, created, updated, removed }) => ({
@@ -115,13 +135,18 @@ async function planOrApply(
     note(resultOf(done, { rows }))
     return done
   })
-  if (json) process.stdout.write(`${JSON.stringify({ applied: true, ...result })}\n`)
+  if (json) process.stdout.write(`${JSON.stringify({ applied: true, ...result, ...(only ? { only } : {}) })}\n`)
   else {
     process.stdout.write(
-      `${showFile(result.file, { withCounts: false })}\n${showReport(result, true)}\n✔ ${request.path} is in ${ops.engine.description}.\n`,
+      `${showFile(result.file, { withCounts: false })}${chosen}\n${showReport(result, true)}\n✔ ${request.path} is in ${ops.engine.description}.\n`,
     )
+    process.stdout.write(showOther(result))
     if (result.before) process.stdout.write(`  What was there until now: ${result.before}\n`)
     process.stdout.write(showAside(result.aside))
   }
   return 0
+}
+
+function showOther({ otherDatabase }: ImportPlan): string {
+  return otherDatabase === undefined ? '' : `! It is a backup of another database: ${otherDatabase}.\n`
 }

@@ -3,7 +3,9 @@
 
 import { basename } from 'node:path'
 import { readConfig } from '../src/config.ts'
-import { exportPath, inspectFile } from '../src/import.ts'
+import { readOwnDataModel } from '../src/export.ts'
+import { exportPath } from '../src/import.ts'
+import { inspectFile } from '../src/inspect-file.ts'
 import { keyHelp, keyOptions, withKeys } from './keys.ts'
 import { readWords } from './run-command.ts'
 import { showFile } from './show-import.ts'
@@ -31,8 +33,9 @@ export default async function inspect(words: string[]): Promise<number> {
   if (!parsed) return 0
   const config = withKeys(readConfig(), parsed.values)
   const path = await exportPath(config, parsed.positionals[0]!)
+  const model = await readOwnDataModel(config)
   const file = await withProgress(`reading ${basename(path)}`, (onProgress) =>
-    inspectFile(config, path, parsed.values.user, onProgress),
+    inspectFile(config, path, { userName: parsed.values.user, model, onProgress }),
   )
   process.stdout.write(parsed.values.json ? `${JSON.stringify(file)}\n` : showFile(file))
   return 0

@@ -61,7 +61,7 @@ export default async function log(words: string[]): Promise<number> {
   const shown = fitting.slice(0, limit ?? (json ? undefined : usualLimit))
   if (json) process.stdout.write(`${JSON.stringify(shown)}\n`)
   else if (shown.length === 0)
-    process.stdout.write(operations.length === 0 ? 'Nothing was done here yet.\n' : 'There is no such operation.\n')
+    process.stdout.write(operations.length === 0 ? 'Nothing was done here yet.\n' : noneOf(operations))
   else {
     process.stdout.write(showTable(shown))
     const left = fitting.length - shown.length
@@ -72,6 +72,11 @@ export default async function log(words: string[]): Promise<number> {
       `! ${unreadable} ${unreadable === 1 ? 'line' : 'lines'} of the log cannot be read: ${command('log', '--verify')}\n`,
     )
   return 0
+}
+
+function noneOf(operations: OperationSeen[]): string {
+  const actions = [...new Set(operations.map(({ action }) => action))].sort()
+  return `There is no such operation. What was done here: ${actions.join(', ')}.\n`
 }
 
 async function checkLog(stateDir: string, json: boolean): Promise<number> {

@@ -8,6 +8,7 @@ import type { Engine } from '../src/engines/engine.ts'
 import { BootkeeperError } from '../src/errors.ts'
 import { formatBytes } from '../src/log.ts'
 import { type JudgedBackup, planPrune, planRemoval, prune, removeByHand } from '../src/prune.ts'
+import { kindOf } from '../src/retention.ts'
 import {
   type BackupKind,
   backupKinds,
@@ -69,11 +70,16 @@ export default async function pruneBackups(words: string[]): Promise<number> {
     throw new BootkeeperError('USAGE', '--remove names one backup, and goes with no rule.')
   const run = async ({ config, engine, record }: Ops & Partial<RecordedOps>) => {
     const policies = policy ? override(config.retention, policy, kinds) : config.retention
-    const { plan, removed, freedBytes } = record
+    const {
+      plan: all,
+      removed,
+      freedBytes,
+    } = record
       ? await withProgress('removing backups', () =>
           remove === undefined ? prune(config, engine, record, policies) : removeByHand(config, engine, record, remove),
         )
       : { plan: await planned(config, engine, policies, remove), removed: [], freedBytes: 0 }
+    const plan = kinds ? all.filter(({ manifest }) => kinds.some((kind) => kind === kindOf(manifest))) : all
     const going = plan.filter(({ verdict }) => !verdict.keep)
     if (json) {
       process.stdout.write(`${JSON.stringify({ applied: apply, backups: plan.map(asJson), removed, freedBytes })}\n`)
@@ -81,7 +87,8 @@ export default async function pruneBackups(words: string[]): Promise<number> {
     }
     process.stdout.write(asTable(plan))
     const size = formatBytes(going.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0))
-    if (plan.length === 0) process.stdout.write(`There are no backups in ${config.backupsDir} yet.\n`)
+    if (all.length === 0) process.stdout.write(`There are no backups in ${config.backupsDir} yet.\n`)
+    else if (plan.length === 0) process.stdout.write(`Of the ${count(all.length)} none is of that kind.\n`)
     else if (apply) process.stdout.write(`✔ ${count(removed.length)} removed, ${formatBytes(freedBytes)} freed.\n`)
     else if (going.length === 0) process.stdout.write('Nothing would go.\n')
     else

@@ -58,10 +58,16 @@ export function endQuietlyWithoutReader(): void {
 interface Option {
   type: 'string' | 'boolean'
   short?: string
+  /** It may be given several times. */
+  multiple?: boolean
 }
 
 type Values<Options extends Record<string, Option>> = {
-  [Name in keyof Options]?: Options[Name]['type'] extends 'string' ? string : boolean
+  [Name in keyof Options]?: Options[Name] extends { multiple: true }
+    ? string[]
+    : Options[Name]['type'] extends 'string'
+      ? string
+      : boolean
 }
 
 /**
@@ -96,7 +102,8 @@ function parse(words: string[], options: Record<string, Option>) {
 /** Of what parseArgs says, in which the rest is advice for programmers. */
 function sentenceOf(message: string): string {
   const first = message.split(/\.\s|\n/)[0]!.replace(/\.$/, '')
-  const [, option, fault] = /^Option '(?:-\w, )?(--[\w-]+)[^']*' (argument|does not take)/.exec(first) ?? []
+  const [, option, fault] = /^Option '(?:-\w, )?(--[\w-]+)[^']*' (argument is|argument|does not take)/.exec(first) ?? []
   if (!option) return `${first}.`
+  if (fault === 'argument is') return `${option} needs a value, and what follows it begins with a dash.`
   return fault === 'argument' ? `${option} needs a value.` : `${option} takes no value.`
 }

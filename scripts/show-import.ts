@@ -10,20 +10,23 @@ import { describeScope } from '../src/scope.ts'
 
 /** Without `counts` where a report follows, which has them too. */
 export function showFile(
-  { title, certainty, scope, createdAt, app, counts, users, leftBehind, notes }: FileDescription,
+  { title, certainty, scope, createdAt, app, counts, users, moreUsers = 0, leftBehind, notes, engine }: FileDescription,
   { withCounts = true } = {},
 ): string {
   const made = [createdAt && `made ${createdAt}`, app && `by ${app}`].filter(Boolean).join(' ')
   const lines = [`${certainty === 'certain' ? 'Recognised as' : 'Probably'}: ${title}${made ? `, ${made}` : ''}.`]
   if (scope) lines.push(`A part of the data: ${describeScope(scope)}. All other rows stay as they are.`)
-  if (users) {
+  if (users && users.length > 0) {
     const kinds = [...new Set(users.flatMap(({ entries }) => Object.keys(entries)))]
     const rows = users.map(({ name, entries }) => [
       name ?? '(unknown)',
       ...kinds.map((kind) => formatCount(entries[kind] ?? 0)),
     ])
     lines.push(table(['user', ...kinds], rows))
-  } else if (withCounts)
+    if (moreUsers > 0) lines.push(`  and ${formatCount(moreUsers)} more`)
+  }
+  // An older format has no models of its own: what it holds is said by its users.
+  if (withCounts && (!users || engine !== undefined))
     lines.push(
       table(
         ['model', 'rows'],

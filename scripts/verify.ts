@@ -4,6 +4,7 @@
 
 import { existsSync } from 'node:fs'
 import { basename } from 'node:path'
+import { asTyped, command } from '../src/command-hint.ts'
 import { type Config, readConfig } from '../src/config.ts'
 import { drillBackup, newestForDrill } from '../src/drill.ts'
 import { BootkeeperError, errorTable } from '../src/errors.ts'
@@ -106,8 +107,10 @@ async function drill(config: Config, name: string | undefined, keys: KeyWords, j
 function show(results: Shown[], json: boolean): number {
   if (json) process.stdout.write(`${JSON.stringify(results)}\n`)
   else
-    for (const { id, ok, problem, notes, restored = [] } of results) {
+    for (const { id, ok, problem, code, next, notes, restored = [] } of results) {
       process.stdout.write(`${ok ? '✔' : '✖'} ${id}${problem ? `  ${problem}` : ''}\n`)
+      const mend = isDamage(code) ? `Take a good one now: ${command('backup')}` : next
+      if (code !== undefined) process.stdout.write(`    next: ${mend ?? asTyped(errorTable[code].next)}\n`)
       for (const part of restored) process.stdout.write(`    restored ${part}\n`)
       for (const note of notes) process.stdout.write(`  ! ${note}\n`)
     }

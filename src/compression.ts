@@ -9,7 +9,7 @@ import { createReadStream } from 'node:fs'
 import { Readable, type Transform } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import * as zlib from 'node:zlib'
-import { decrypt, isEncrypted, type Keys, magicBytes } from './encryption.ts'
+import { decrypt, isEncrypted, type Keys, type Lock, lockOf, magicBytes } from './encryption.ts'
 import { BootkeeperError } from './errors.ts'
 
 export type Compression = 'none' | 'gzip' | 'zstd' | 'bzip2'
@@ -23,6 +23,8 @@ const magic: [Compression, number[]][] = [
   ['zstd', [0x28, 0xb5, 0x2f, 0xfd]],
   ['bzip2', [0x42, 0x5a, 0x68]],
 ]
+/** The first lines of an age file, in base64, too. */
+const lockBytes = 512
 const longestMagic = Math.max(...magic.map(([, bytes]) => bytes.length))
 // Larger ones only wait for the garbage collection.
 const pieceBytes = 256 * 1024
@@ -42,6 +44,16 @@ export async function* readDecompressed(path: string, keys: Keys = {}): AsyncGen
     const compression = compressionOf(content.head)
     if (compression === 'none') yield* content.pieces
     else yield* through(content.pieces, compression, 'decompress', (error) => damaged(path, compression, error))
+  } finally {
+    file.destroy()
+  }
+}
+
+/** What the file is locked with; undefined for one that is not encrypted. */
+export async function lockOfFile(path: string): Promise<Lock | undefined> {
+  const file = createReadStream(path, { highWaterMark: lockBytes })
+  try {
+    return lockOf((await begin(file, lockBytes)).head)
   } finally {
     file.destroy()
   }

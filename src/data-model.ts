@@ -24,8 +24,12 @@ export interface Model {
   naturalKey: KeyPart[]
   /** The table behind an implicit many-to-many relation: columns A and B, each a reference. */
   isJoinTable: boolean
+  /** The comment of the schema, without annotations. */
+  description?: string
   /** `/// @config`: one row of settings. */
   isConfig: boolean
+  /** `/// @user`: its rows are the people whose data it is. */
+  isUser: boolean
   /** `/// @transient`: not exported. */
   isTransient: boolean
   /** `/// @protected FIELD`: rows where this field is true are never deleted by a restore. */
@@ -57,8 +61,12 @@ export interface Field {
   isUnique: boolean
   isAutoincrement: boolean
   isUpdatedAt: boolean
+  /** The comment of the schema, without annotations. */
+  description?: string
   /** `/// @secret`: masked wherever it is shown. */
   isSecret: boolean
+  /** `/// @health PATH`: the address of a service, and what is asked there to see whether it is up. */
+  healthPath?: string
   /** The schema gives it a value where a new row has none. */
   hasDefault: boolean
   /** The default as Prisma states it: a value, a list, or a function by its name. */

@@ -15,7 +15,7 @@ import { formatBytes } from './log.ts'
 import { copyOf, exportOf, listBackups, type Manifest, readManifest, totalOf } from './manifest.ts'
 import { pushSchema } from './prisma/new-database.ts'
 import { applyRestore, planRestore } from './restore.ts'
-import { asCheck, noteOn } from './verify.ts'
+import { asCheck, noteKeys, noteOn } from './verify.ts'
 
 export interface DrillResult {
   id: string
@@ -62,6 +62,7 @@ export async function drillBackup(tools: ImportTools, stem: string): Promise<Dri
     if (!failed.includes(code)) throw error
     Object.assign(result, { ok: false, problem: message })
   }
+  if (result.ok) result.notes.push(...(await noteKeys(config, manifest)))
   result.notes.push(...(await noteOn(config, stem, { lastDrill: asCheck(result.problem) })))
   return result
 }

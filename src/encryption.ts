@@ -19,6 +19,9 @@ export type Recipients = { keys: string[] } | { passphrase: string }
  */
 const scryptWorkFactor = 17
 
+/** As for the password of the console. Whoever has a file can try as often as they like. */
+const shortestPassphrase = 10
+
 const magic = 'age-encryption.org/v1\n'
 const armorBegin = '-----BEGIN AGE ENCRYPTED FILE-----'
 const armorEnd = '-----END AGE ENCRYPTED FILE-----'
@@ -56,7 +59,13 @@ export async function readRecipients(age: AgeSettings): Promise<Recipients | und
     return { keys }
   }
   const passphrase = await readPassphrase(age)
-  return passphrase === undefined ? undefined : { passphrase }
+  if (passphrase === undefined) return undefined
+  // Only for what is written: what somebody else encrypted with a short one is read all the same.
+  if (passphrase.length < shortestPassphrase)
+    throw wrong(
+      `The passphrase has ${passphrase.length} signs: at least ${shortestPassphrase} are needed, 20 are good.`,
+    )
+  return { passphrase }
 }
 
 /** The bytes of an age file with what `pieces` give. */
@@ -96,12 +105,38 @@ export async function* decrypt(
   } catch (cause) {
     // A file that cannot be read is another matter.
     if (cause instanceof BootkeeperError || (cause as NodeJS.ErrnoException).syscall !== undefined) throw cause
-    const why = begun
-      ? 'it is damaged, or was cut short'
-      : 'the key is another one, or the beginning of the file is damaged'
+    const why = begun ? 'it is damaged, or was cut short' : whyNotBegun(cause)
     throw new BootkeeperError('DECRYPTION_FAILED', `${path} cannot be decrypted: ${why}.`, { cause })
   }
 }
+
+const noneMatched = /^no identity matched/
+
+function whyNotBegun(cause: unknown): string {
+  const { message } = cause as Error
+  if (noneMatched.test(message)) return 'the key is another one, or the beginning of the file is damaged'
+  if (message.startsWith('scrypt work factor')) return 'it asks for more work for its passphrase than is done here'
+  return 'its beginning is damaged, or it was cut short'
+}
+
+/** Whether it was thrown because none of the keys is one that the file was encrypted for, as far as can be told. */
+export function isOtherKey(error: unknown): boolean {
+  const { code, cause } = error as BootkeeperError
+  return code === 'DECRYPTION_FAILED' && noneMatched.test((cause as Error | undefined)?.message ?? '')
+}
+
+/** What the age file that begins with `head` is locked with; undefined for any other file. */
+export function lockOf(head: Buffer): Lock | undefined {
+  if (!isEncrypted(head)) return undefined
+  const text = head.toString('latin1')
+  const header = text.startsWith(armorBegin)
+    ? Buffer.from(text.split(/\r?\n/).slice(1, -1).join(''), 'base64').toString('latin1')
+    : text
+  return header.startsWith(`${magic}-> scrypt `) ? 'passphrase' : 'identity'
+}
+
+/** A file is encrypted with one passphrase, or for any number of keys. */
+export type Lock = 'passphrase' | 'identity'
 
 /** Whether the holder of `keys` can read what is encrypted for `recipients`. */
 export async function canRead(recipients: Recipients, keys: Keys): Promise<boolean> {

@@ -181,6 +181,12 @@ export const errorTable = {
     safe: untouched,
     next: 'Name the user: `npx bootkeeper import FILE --user NAME`.',
   },
+  NOT_IN_FILE: {
+    exitCode: 65,
+    meaning: 'What was chosen of a file is not in it.',
+    safe: unchanged,
+    next: 'Choose what the message names, or all of the file.',
+  },
   SCRIPT_INVALID: {
     exitCode: 65,
     meaning: 'A script that is to be guarded, or a module that it imports, cannot be parsed.',
@@ -216,6 +222,12 @@ export const errorTable = {
     meaning: 'An encrypted file was encrypted for another key or passphrase, or is damaged or cut short.',
     safe: unchanged,
     next: 'Try the key that it was encrypted for. If that is the one, take another backup: `npx bootkeeper list` shows them.',
+  },
+  KEY_REFUSED: {
+    exitCode: 65,
+    meaning: 'A passphrase or key that was typed in the console does not open the file.',
+    safe: unchanged,
+    next: 'Try another one.',
   },
   SCRATCH_NOT_ALLOWED: {
     exitCode: 77,
@@ -280,7 +292,7 @@ export const errorTable = {
   },
   TOO_MANY_TRIES: {
     exitCode: 75,
-    meaning: 'Too many wrong codes or passwords came from one place.',
+    meaning: 'Too many wrong codes or passwords, or too many tests of connections, came from one place.',
     safe: untouched,
     next: 'Wait for the time that the message says.',
   },
@@ -307,6 +319,18 @@ export const errorTable = {
     meaning: 'What was confirmed in the console is not what would happen now, or the code is no longer good.',
     safe: unchanged,
     next: 'Look at the new plan, then confirm that one.',
+  },
+  SETTINGS_REFUSED: {
+    exitCode: 65,
+    meaning: "What was typed into the form of the app's settings does not fit, or the database has no place for it.",
+    safe: 'Nothing was saved. The settings are as they were.',
+    next: 'Correct the fields that are marked, then save again.',
+  },
+  SETTINGS_CHANGED: {
+    exitCode: 75,
+    meaning: 'The settings of the app were changed elsewhere since the form was read.',
+    safe: 'Nothing was saved. The settings are as they were changed elsewhere.',
+    next: 'Read them again, look at what has changed, then save.',
   },
   INTERRUPTED: {
     exitCode: 75,

@@ -21,7 +21,8 @@ import type { VerifiedExport } from './formats/bootkeeper.ts'
 import { exportHeaderSchema } from './formats/bootkeeper-header.ts'
 import { formatBytes, formatCount } from './log.ts'
 import { type BackupFile, commitBackup, exportOf, newStem, readManifest, totalOf } from './manifest.ts'
-import type { SchemaSet } from './prisma/schema-files.ts'
+import { prismaVersion } from './prisma/fingerprint.ts'
+import { findSchema, readSchemaFiles, type SchemaSet } from './prisma/schema-files.ts'
 import type { Scope } from './scope.ts'
 import { type BootState, writeState } from './state.ts'
 import { isPlain, openEncoding, storeFile } from './stored-file.ts'
@@ -209,7 +210,17 @@ export function asExportError(error: unknown, signal?: AbortSignal): unknown {
 }
 
 /** Goes up where a data model says more than it did: one that was kept from before does not. */
-const dataModelShape = 2
+const dataModelShape = 4
+
+/** Of the app that is here; undefined where its schema cannot be read, for those who can do without. */
+export async function readOwnDataModel(config: Config): Promise<DataModel | undefined> {
+  try {
+    const schema = await readSchemaFiles(await findSchema(process.cwd(), config.schemaSetting))
+    return await readDataModelCached(config, schema, await prismaVersion(process.cwd()))
+  } catch {
+    return undefined
+  }
+}
 
 /** Read from the schema once, then from a file beside the state: Prisma's parser takes longer than a small export. */
 export async function readDataModelCached(
@@ -227,7 +238,10 @@ export async function readDataModelCached(
   const child = startChild<typeof operations>('./export-child', import.meta.url)
   try {
     const model = await child.call('readModel', { files }, signal)
-    await writeAtomically(cache, (handle) => handle.writeFile(JSON.stringify({ key, model })))
+    await writeAtomically(cache, (handle) => handle.writeFile(JSON.stringify({ key, model }))).catch((error) => {
+      // Who only looks at a file need not have a data directory.
+      if (error.code !== 'ENOENT') throw error
+    })
     return model
   } finally {
     await child.kill()

@@ -16,12 +16,12 @@ import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import { exportDatabase, readDataModelCached } from './export.ts'
 import { planImport } from './import.ts'
 import { takeLock } from './lock.ts'
-import { exportOf, type Manifest, readManifest, totalOf } from './manifest.ts'
+import { exportOf, type Manifest, newStem, readManifest, totalOf } from './manifest.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
 import type { PartialScope } from './scope.ts'
 import { analyseScript, type ScriptAnalysis } from './script-analysis.ts'
 import { listenForSignals } from './signals.ts'
-import { measure, takePartialBackup } from './table-backup.ts'
+import { measure, planPartialBackup, takePartialBackup } from './table-backup.ts'
 
 export interface GuardTools {
   config: Config
@@ -78,7 +78,7 @@ export async function secureRows(
   tools: GuardTools,
   analysis: ScriptAnalysis,
   reason: string,
-  onProgress?: (rows: number) => void,
+  { onStem, onProgress }: { onStem?: (stem: string) => void; onProgress?: (rows: number) => void } = {},
 ): Promise<SecuredRows> {
   const { config, engine, schema } = tools
   const origin: Origin = { ...tools.origin, trigger: 'guard', reason }
@@ -86,17 +86,15 @@ export async function secureRows(
   try {
     const scope = scopeOf(analysis)
     if (scope) {
-      const { manifest } = await takePartialBackup(
-        config,
-        engine,
-        schema,
-        origin,
-        scope,
-        onProgress ? { onProgress } : {},
-      )
+      const plan = await planPartialBackup(config, engine, schema, origin, scope)
+      const watch = onProgress ? { onProgress } : {}
+      const { manifest } = await takePartialBackup(config, engine, schema, origin, plan, watch)
       return { manifest, before: await countRows(tools, scope.models) }
     }
-    const { manifest } = await takeBackup(config, engine, origin)
+    // Known to the log from the beginning: a copy without its export is not taken for a whole backup.
+    const stem = await newStem(config.backupsDir)
+    onStem?.(stem)
+    const { manifest } = await takeBackup(config, engine, origin, undefined, { stem })
     await exportDatabase(config, engine, schema, origin, manifest.stem, onProgress ? { onProgress } : {})
     return {
       manifest: await readManifest(config.backupsDir, manifest.stem),

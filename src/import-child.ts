@@ -4,15 +4,18 @@
 import { stat } from 'node:fs/promises'
 import { pathToFileURL } from 'node:url'
 import { reportProgress, serveOperations } from './child.ts'
-import type { DataModel } from './data-model.ts'
-import type { Keys } from './encryption.ts'
-import type { ImportOptions, ImportReport, StagedImport } from './engines/engine-import.ts'
+import { readDecompressed } from './compression.ts'
+import type { DataModel, Model } from './data-model.ts'
+import { isOtherKey, type Keys } from './encryption.ts'
+import type { ImportChoice, ImportOptions, ImportReport, StagedImport } from './engines/engine-import.ts'
+import { mapSource } from './engines/import-mapping.ts'
 import { type ImportTarget, openImport } from './engines/open-import.ts'
 import { BootkeeperError } from './errors.ts'
 import type { Format, ResolveTitle } from './formats/format.ts'
 import { openSource } from './formats/source.ts'
 import { type BulkReader, startBulkReader, worthwhileBytes } from './import-bulk.ts'
-import type { Source, SourceHeader } from './import-source.ts'
+import { People, partsOf, type User } from './import-people.ts'
+import type { JsonRow, Source, SourceHeader } from './import-source.ts'
 import type { Scope } from './scope.ts'
 
 export interface FileRequest {
@@ -25,6 +28,11 @@ export interface FileRequest {
   extensions?: string
 }
 
+export interface InspectRequest extends FileRequest {
+  /** Of the app, which says whose data it is. */
+  model?: DataModel
+}
+
 export interface ImportCall extends FileRequest {
   into: ImportTarget
   busyMs: number
@@ -35,6 +43,8 @@ export interface ImportCall extends FileRequest {
   keepExisting: boolean
   /** See ImportOptions. */
   ofThisDatabase?: boolean
+  /** See ImportOptions. */
+  only?: ImportChoice
   strict: boolean
   mayWrite: boolean
 }
@@ -43,22 +53,70 @@ export interface ImportCall extends FileRequest {
 export type FileDescription = Omit<SourceHeader, 'models'> &
   Pick<Source, 'leftBehind' | 'notes'> & {
     counts: Record<string, number>
-    /** `null`: the file does not say whose it is, and nobody was named. An import needs a name then. */
-    users?: { name: string | null; entries: Record<string, number> }[]
+    /** Of an older format all; of a current one the first of them, where the schema at hand names their model. */
+    users?: User[]
+    /** Besides those. */
+    moreUsers?: number
+    /** What of it can be imported alone. Unknown without a schema at hand. */
+    parts?: { settings: boolean; users: boolean }
   }
 
 export const operations = {
   /** Reads the whole file and checks it. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID. */
-  async inspect(request: FileRequest): Promise<FileDescription> {
+  async inspect({ model, ...request }: InspectRequest): Promise<FileDescription> {
     const source = await openOfAnyone(request)
+    const people = model && !source.users ? new People(model, source.header) : undefined
     const counts = Object.fromEntries(Object.keys(source.header.models).map((name) => [name, 0]))
     let rows = 0
     for await (const batch of source.batches()) {
       for (const { model } of batch) counts[model] = (counts[model] ?? 0) + 1
+      people?.add(batch)
       rows += batch.length
       reportProgress(rows)
     }
-    return describe(source, counts)
+    if (people?.isIncomplete) for await (const batch of source.batches()) people.addLate(batch)
+    const file = { ...describe(source, counts), ...people?.found }
+    return model ? { ...file, ...partsOf(model, source.header, file) } : file
+  },
+
+  /** Whether these keys open the encrypted file. Throws DECRYPTION_FAILED for one that no key would open. */
+  async opens({ path, keys }: FileRequest): Promise<boolean> {
+    const pieces = readDecompressed(path, keys)
+    try {
+      await pieces.next()
+      return true
+    } catch (error) {
+      const { code } = error as BootkeeperError
+      if (isOtherKey(error) || code === 'KEY_NEEDED') return false
+      // What is inside is damaged: whoever reads it says so.
+      if (code === 'EXPORT_DAMAGED') return true
+      throw error
+    } finally {
+      await pieces.return(undefined)
+    }
+  },
+
+  /** The first row of each of these models, by the names of the schema. Reads no further than it has to. */
+  async firstRows({ models, ...request }: FileRequest & { models: Model[] }): Promise<Record<string, JsonRow>> {
+    const source = await openOfAnyone(request)
+    const { mappings } = mapSource(
+      { models: models.map((each) => ({ ...each, relations: [] })), enums: [] },
+      source.header,
+    )
+    const found: Record<string, JsonRow> = {}
+    for await (const batch of source.batches()) {
+      for (const { model, row } of batch) {
+        const mapping = mappings.find(({ name }) => name === model)
+        if (!mapping || Object.hasOwn(found, mapping.target.name)) continue
+        found[mapping.target.name] = Object.fromEntries(
+          mapping.cells.flatMap(({ member, field }) =>
+            member !== undefined && Object.hasOwn(row, member) ? [[field.name, row[member]]] : [],
+          ),
+        )
+      }
+      if (Object.keys(found).length === mappings.length) break
+    }
+    return found
   },
 
   /** What the file says that it is, before its rows are read. */
@@ -72,7 +130,7 @@ export const operations = {
     // Read by SQLite whenever it makes a temporary file, which it unlinks at once: a kill leaves nothing there.
     process.env.SQLITE_TMPDIR = call.temporaryDirectory
     const { path, keys, model, into } = call
-    const isWorthwhile = into.engine === 'sqlite' && (await sizeOf(path)) >= worthwhileBytes
+    const isWorthwhile = !call.only && into.engine === 'sqlite' && (await sizeOf(path)) >= worthwhileBytes
     const reader = isWorthwhile ? startBulkReader() : undefined
     try {
       const source = await open(call)

@@ -4,9 +4,8 @@
 // what was there is set aside, never deleted.
 
 import { access, constants, rm, stat } from 'node:fs/promises'
-import { basename, dirname, isAbsolute, join, resolve } from 'node:path'
+import { basename, dirname, join, resolve } from 'node:path'
 import { type Origin, takeBackup } from './backup.ts'
-import { type Child, startChild } from './child.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
@@ -15,11 +14,13 @@ import type { ImportTarget } from './engines/open-import.ts'
 import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import { readDataModelCached } from './export.ts'
 import { partialPath } from './files.ts'
-import type { FileDescription, operations } from './import-child.ts'
+import type { FileDescription } from './import-child.ts'
+import { fileRequest, inChild } from './inspect-file.ts'
 import { takeLock } from './lock.ts'
 import { type Manifest, readManifest, stemOf, verifyFile } from './manifest.ts'
 import { makeEmptyDatabase } from './prisma/new-database.ts'
 import type { SchemaSet } from './prisma/schema-files.ts'
+import { choiceOfWords } from './scope-words.ts'
 import { readState, writeState } from './state.ts'
 
 export interface ImportRequest {
@@ -27,6 +28,8 @@ export interface ImportRequest {
   /** What people call the file, where that is not its path. */
   name?: string
   userName: string | undefined
+  /** What of the file, where it is not all: words of `--only`. It is added to what is there, as a part is. */
+  only?: string[]
   /** `restore`: an export of everything replaces, one of a part is added to what is there. */
   mode: 'merge' | 'replace' | 'restore'
   keepExisting: boolean
@@ -38,6 +41,8 @@ export interface ImportPlan {
   report: ImportReport
   /** `new`: there is no database, or none that can be read, and one is made. */
   into: 'present' | 'new'
+  /** The file belongs to a backup, which is one of this other database. */
+  otherDatabase?: string
 }
 
 export interface ImportResult extends ImportPlan {
@@ -62,35 +67,35 @@ export interface ImportTools {
   signal?: AbortSignal
 }
 
-/** Reads the file and says what it is. Throws FORMAT_UNKNOWN, EXPORT_DAMAGED, IMPORT_INVALID. */
-export async function inspectFile(
-  config: Config,
-  path: string,
-  userName?: string,
-  onProgress?: (rows: number) => void,
-  signal?: AbortSignal,
-): Promise<FileDescription> {
-  return await inChild((child) => child.call('inspect', fileRequest(config, path, userName), signal), onProgress)
-}
-
 interface SettledRequest extends ImportRequest {
   mode: 'merge' | 'replace'
   /** A backup of a part of this database, in its own folder of backups. */
   ofThisDatabase: boolean
   /** Known to hold a part: of another file that is found when it is read. */
   isPart: boolean
+  otherDatabase?: string
 }
 
 async function settle({ config, engine }: ImportTools, request: ImportRequest): Promise<SettledRequest> {
-  const { path, mode } = request
+  const { path, mode, only } = request
+  if (only && mode === 'replace')
+    throw new BootkeeperError('USAGE', 'What is chosen of a file can be added to what is there, not replace it.', {
+      next: 'Run the same without --mode replace.',
+    })
   const manifest = await manifestOf(config, path)
-  const isPart = manifest !== undefined && manifest.scope !== 'everything'
-  const ofThisDatabase = isPart && manifest.engine === engine.kind && manifest.database === engine.description
-  if (mode !== 'restore') return { ...request, mode, ofThisDatabase, isPart }
+  const isBackupOfPart = manifest !== undefined && manifest.scope !== 'everything'
+  const isPart = only !== undefined || isBackupOfPart
+  const isOther = manifest && (manifest.engine !== engine.kind || manifest.database !== engine.description)
+  const known = {
+    ofThisDatabase: isBackupOfPart && !isOther,
+    isPart,
+    ...(isOther ? { otherDatabase: manifest.database } : {}),
+  }
+  if (mode !== 'restore') return { ...request, mode, ...known }
   const scope =
     manifest?.scope ?? (await inChild((child) => child.call('scopeOf', fileRequest(config, path, request.userName))))
-  const isAll = scope === 'everything'
-  return { ...request, mode: isAll ? 'replace' : 'merge', ofThisDatabase, isPart: !isAll }
+  const isAll = only === undefined && scope === 'everything'
+  return { ...request, mode: isAll ? 'replace' : 'merge', ...known, isPart: !isAll }
 }
 
 /** Of the backup that the file belongs to; undefined for any other file. */
@@ -107,17 +112,25 @@ export async function planImport(tools: ImportTools, asked: ImportRequest): Prom
   const request = await settle(tools, asked)
   if ((await presence(engine, request)) === 'present')
     try {
-      return await staged(tools, request, live(engine), false, async (plan) => ({ ...plan, into: 'present' }))
+      return await staged(tools, request, live(engine), false, async (plan) => ({
+        ...plan,
+        into: 'present',
+        ...otherOf(request),
+      }))
     } catch (error) {
       requireReplaceable(error, request)
     }
   const scratch = partialPath(join(config.stateDir, 'import.db'))
   try {
     const empty = await makeEmpty(tools, scratch)
-    return await staged(tools, request, empty, false, async (plan) => ({ ...plan, into: 'new' }))
+    return await staged(tools, request, empty, false, async (plan) => ({ ...plan, into: 'new', ...otherOf(request) }))
   } finally {
     await removeDatabase(scratch)
   }
+}
+
+function otherOf({ otherDatabase }: SettledRequest): Pick<ImportPlan, 'otherDatabase'> {
+  return otherDatabase === undefined ? {} : { otherDatabase }
 }
 
 /** The caller holds the ops lock. Throws LOCK_HELD where a new database is needed while an app runs on the old one. */
@@ -136,7 +149,7 @@ export async function applyImport(tools: ImportTools, asked: ImportRequest): Pro
         throw withBackup(error, manifest.stem)
       })
       await noteRestored(config, request)
-      return { file, report, into: 'present', before: manifest.stem }
+      return { file, report, into: 'present', before: manifest.stem, ...otherOf(request) }
     })
   } catch (error) {
     requireReplaceable(error, request)
@@ -261,7 +274,7 @@ async function importIntoNew(tools: ImportTools, request: SettledRequest): Promi
     for (const name of ['inStep', 'export', 'copy', 'unprovenChange'] as const) delete state[name]
     await writeState(config.stateDir, state)
     await noteRestored(config, request)
-    return { ...done, into: 'new', ...(aside ? { aside } : {}) }
+    return { ...done, into: 'new', ...(aside ? { aside } : {}), ...otherOf(request) }
   } finally {
     lock.release()
     await removeDatabase(scratch)
@@ -271,7 +284,7 @@ async function importIntoNew(tools: ImportTools, request: SettledRequest): Promi
 /** Reads the file in a child process, which holds its rows and the plan for as long as `use` runs. */
 async function staged<Result>(
   { config, schema, origin, onProgress, signal }: ImportTools,
-  { path, userName, isPart: _, name: __, ...how }: SettledRequest,
+  { path, userName, isPart: _, name: __, otherDatabase: ___, only, ...how }: SettledRequest,
   into: ImportTarget,
   mayWrite: boolean,
   use: (plan: Omit<ImportPlan, 'into'>, apply: () => Promise<ImportReport>) => Promise<Result>,
@@ -281,6 +294,7 @@ async function staged<Result>(
     const call = {
       ...fileRequest(config, path, userName),
       ...how,
+      ...(only ? { only: choiceOfWords(model, only) } : {}),
       model,
       into,
       mayWrite,
@@ -290,27 +304,6 @@ async function staged<Result>(
     const plan = await child.call('plan', call, signal)
     return await use(plan, () => child.call('apply', undefined, signal))
   }, onProgress)
-}
-
-async function inChild<Result>(
-  use: (child: Child<typeof operations>) => Promise<Result>,
-  onProgress?: (rows: number) => void,
-): Promise<Result> {
-  const child = startChild<typeof operations>('./import-child', import.meta.url, onProgress)
-  try {
-    return await use(child)
-  } finally {
-    await child.kill()
-  }
-}
-
-function fileRequest(config: Config, path: string, userName: string | undefined) {
-  return {
-    path: isAbsolute(path) ? path : resolve(path),
-    keys: config.keys,
-    ...(userName === undefined ? {} : { userName }),
-    ...(config.importFormats === undefined ? {} : { extensions: resolve(config.importFormats) }),
-  }
 }
 
 /**
@@ -328,7 +321,7 @@ async function presence(engine: Engine, request: SettledRequest): Promise<'prese
   if (!request.isPart) return 'new'
   throw new BootkeeperError(
     'DATABASE_MISSING',
-    `There is no database ${engine.description}, and ${request.path} holds only a part of one.`,
+    `There is no database ${engine.description}, and what is imported is only a part of one.`,
     { next: `Restore a whole backup first: ${command('list')} shows them.` },
   )
 }

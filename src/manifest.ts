@@ -34,6 +34,8 @@ const fileSchema = z.object({
   content: z.object({ sizeBytes: z.number().int().nonnegative(), sha256: sha256Schema }).optional(),
   /** `bytes`: the file was read back, but not what is inside it, because the key to it was not there. */
   readBack: z.literal('bytes').optional(),
+  /** Then, whose keys open it: see src/proven-keys.ts. */
+  encryptedFor: sha256Schema.optional(),
   /** For a copy: the signature of the database that it was made of. */
   source: z.string().optional(),
   /** Rows per model, for an export; rows per table, for a copy of SQLite. */
@@ -232,10 +234,20 @@ export function rowsOf(manifest: Manifest): number | undefined {
   return known.length > 0 ? Math.max(...known) : undefined
 }
 
-/** Known to be good: read back with what is inside, when it was made or later, and nothing was found wrong since. */
-export function isVerified({ files, lastCheck, lastDrill }: Manifest): boolean {
+/**
+ * Known to be good: read back with what is inside, when it was made or later, and nothing was found wrong since. Where
+ * only its bytes could be read back, `provenKeys` say of which keys another backup was opened.
+ */
+export function isVerified(
+  { files, lastCheck, lastDrill }: Manifest,
+  provenKeys?: ReadonlyMap<string, string>,
+): boolean {
   if (lastCheck?.problem !== undefined || lastDrill?.problem !== undefined) return false
-  return lastCheck !== undefined || files.every(({ readBack }) => readBack === undefined)
+  if (lastCheck !== undefined) return true
+  return files.every(
+    ({ readBack, encryptedFor }) =>
+      readBack === undefined || (encryptedFor !== undefined && provenKeys?.has(encryptedFor)),
+  )
 }
 
 /** The trigger, and the reason where it says more. */

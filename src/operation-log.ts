@@ -21,7 +21,7 @@ export const statuses = ['pending', 'running', 'completed', 'failed', 'cancelled
 const entrySchema = z.object({
   /** The same in the line that says `running` and in the one that says how it ended. */
   operation: z.string(),
-  /** Such as backup, restore, import, export, verify, drill, prune, pin, guard, catalogue, boot-restore. */
+  /** Such as backup, restore, import, export, verify, drill, prune, pin, guard, settings, catalogue, boot-restore. */
   action: z.string(),
   /** What was worked on: backup, database, file. */
   entity: z.string(),

@@ -22,6 +22,7 @@ import {
   settleRemovals,
   stemOf,
 } from './manifest.ts'
+import { type ProvenKeys, readProvenKeys } from './proven-keys.ts'
 import type { RecordOperation } from './record.ts'
 import { judge, type RetentionEntry, type RetentionFacts, type RetentionRule, type Verdict } from './retention.ts'
 import { backupKinds, type Policies } from './retention-policy.ts'
@@ -57,7 +58,8 @@ export async function planPrune(
 ): Promise<JudgedBackup[]> {
   const manifests = await listBackups(config.backupsDir)
   const unknown = await unknownFiles(config.backupsDir, manifests)
-  const entries = manifests.map((manifest) => asEntry(manifest, unknown.get(manifest.stem)))
+  const provenKeys = await readProvenKeys(config.stateDir)
+  const entries = manifests.map((manifest) => asEntry(manifest, unknown.get(manifest.stem), provenKeys))
   const verdicts = judge(entries, policies, factsOf(await readState(config.stateDir), engine), now)
   return manifests.map((manifest, i) => ({ manifest, sizeBytes: entries[i]!.sizeBytes, verdict: verdicts[i]! }))
 }
@@ -188,13 +190,13 @@ async function remove(
   )
 }
 
-function asEntry(manifest: Manifest, unknownFile: string | undefined): RetentionEntry {
+function asEntry(manifest: Manifest, unknownFile: string | undefined, provenKeys: ProvenKeys): RetentionEntry {
   const { stem, createdAt, trigger, scope, files, pinned = false, reason } = manifest
   return {
     ...{ stem, createdAt, trigger, scope, pinned, unknownFile },
     database: databaseName(manifest.engine, manifest.database),
     sizeBytes: files.reduce((sum, file) => sum + file.sizeBytes, 0),
-    isVerified: isVerified(manifest),
+    isVerified: isVerified(manifest, provenKeys),
     hasCopy: copyOf(manifest) !== undefined,
     mayHoldRows: mayHoldRows(manifest),
     isFailedStart: trigger === 'pre-restore' && reason === failedStartReason,
@@ -205,7 +207,7 @@ function factsOf(state: BootState, engine: Address): RetentionFacts {
   const { pinned, leftBehind, begunAt, copy, export: exported, unprovenChange, restored } = state
   const inUse: [string | undefined, string][] = [
     [restored?.stem, 'the one that was put back last'],
-    [copy?.stem, 'has the newest copy of a boot'],
+    [copy?.stem, 'has the newest copy of the database'],
     [unprovenChange, 'goes back if the app does not come up'],
   ]
   return {

@@ -18,7 +18,8 @@ export interface Operation {
   precededBy?: string
 }
 
-export type Note = (facts: Partial<Operation>) => void
+/** With `failure` it came to its end, and what it was about failed. */
+export type Note = (facts: Partial<Operation> & { failure?: LogEntry['error'] }) => void
 
 export type RecordOperation = <Result>(operation: Operation, run: (note: Note) => Promise<Result>) => Promise<Result>
 
@@ -36,6 +37,7 @@ export function openRecord(config: Config, { lock, warn, endsOnSignal = false }:
     const begun = performance.now()
     const id = `op_${randomBytes(6).toString('hex')}`
     let { action, entity, ids = [], metadata, precededBy } = operation
+    let failure: LogEntry['error']
     const write = async (status: LogEntry['status'], error?: LogEntry['error']): Promise<BootkeeperError | undefined> =>
       await appendToLog(config.stateDir, {
         operation: id,
@@ -51,6 +53,7 @@ export function openRecord(config: Config, { lock, warn, endsOnSignal = false }:
       }).then(() => undefined, asBootkeeperError)
     const note: Note = (facts) => {
       if (facts.ids) ids = facts.ids
+      if (facts.failure) failure = facts.failure
       if (facts.entity) entity = facts.entity
       if (facts.precededBy !== undefined) precededBy = facts.precededBy
       if (facts.metadata) metadata = { ...metadata, ...facts.metadata }
@@ -75,7 +78,7 @@ export function openRecord(config: Config, { lock, warn, endsOnSignal = false }:
         if (atEnd?.code !== code) say(atEnd)
         throw thrown
       }
-      say((await write('completed')) ?? unwritten)
+      say((await write(failure ? 'failed' : 'completed', failure)) ?? unwritten)
       return result
     } finally {
       stopListening?.()

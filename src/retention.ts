@@ -202,7 +202,8 @@ function select(
     return result
   }
   if (kind === 'boot' && !isProven) {
-    for (const entry of set) say(entry, true, 'no-proof', 'no boot is known that the app came up on')
+    for (const entry of set)
+      say(entry, true, 'no-proof', 'the app did not come up after a boot yet, as far as is known')
     return result
   }
   const chosen = chooseByCount(set, policy, timeZone)

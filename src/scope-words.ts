@@ -3,6 +3,7 @@
 // guessed.
 
 import type { DataModel, Field, KeyPart, Model } from './data-model.ts'
+import type { ImportChoice } from './engines/engine-import.ts'
 import { checkedValue, parseWhere } from './engines/where-filter.ts'
 import { BootkeeperError } from './errors.ts'
 import type { PartialScope } from './scope.ts'
@@ -18,12 +19,12 @@ export function resolveScope(dataModel: DataModel, { models, where, whole }: Par
 
 /**
  * `MODEL:KEY` is one row, by its natural key or else its id; `MODEL:#ID` one by its id; `FIELD:VALUE` the rows of the one
- * model that has this field. With all that hangs on them. Throws USAGE.
+ * model that has this field. With all that hangs on them. `MODEL:##…` is a key that begins with #. Throws USAGE.
  */
-export function scopeOfWords(dataModel: DataModel, words: string): PartialScope {
+export function scopeOfWords(dataModel: DataModel, words: string, option = '--scope'): PartialScope {
   const [, name = '', value = ''] = /^([^:]+):(.+)$/s.exec(words) ?? []
   if (name === '')
-    throw usage(`--scope takes MODEL:KEY or FIELD:VALUE, such as ${exampleOf(dataModel)}, not "${words}".`)
+    throw usage(`${option} takes MODEL:KEY or FIELD:VALUE, such as ${exampleOf(dataModel)}, not "${words}".`)
   const model = findModel(dataModel, name)
   const where = model ? rowOf(dataModel, model, value) : undefined
   if (model && where) return { models: [model.name], where, whole: true }
@@ -44,6 +45,23 @@ export function scopeOfWords(dataModel: DataModel, words: string): PartialScope 
   return { models: [only.model.name], where: filter, whole: true }
 }
 
+/** `settings`, or words of a scope each, for what of a file is imported. Throws USAGE. */
+export function choiceOfWords(dataModel: DataModel, words: string[]): ImportChoice {
+  const isSettings = (word: string) => word === 'settings'
+  const settings = words.some(isSettings)
+  if (settings && !dataModel.models.some(({ isConfig }) => isConfig))
+    throw usage('The schema marks no model as settings (/// @config).')
+  return {
+    settings,
+    rows: words.filter((word) => !isSettings(word)).map((word) => scopeOfWords(dataModel, word, '--only')),
+  }
+}
+
+/** What names a row with this text, as its natural key shows it. */
+export function wordOfKey(model: string, key: string | number): string {
+  return `${model}:${String(key).startsWith('#') ? '#' : ''}${key}`
+}
+
 function requireModel(dataModel: DataModel, name: string): Model {
   const model = findModel(dataModel, name)
   if (model) return model
@@ -61,8 +79,8 @@ function findModel({ models }: DataModel, name: string): Model | undefined {
 function rowOf({ models }: DataModel, model: Model, text: string): Where {
   const [id, ...more] = model.primaryKey
   const idField = more.length === 0 ? model.fields.find(({ name }) => name === id) : undefined
-  const byId = text.startsWith('#') && idField
-  const key = byId ? undefined : keyFilter(models, model, text)
+  const byId = /^#(?!#)/.test(text) && idField
+  const key = byId ? undefined : keyFilter(models, model, text.replace(/^##/, '#'))
   if (key) return key
   if (!idField)
     throw usage(

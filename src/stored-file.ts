@@ -13,6 +13,7 @@ import { canRead, encrypt, type Keys, type Recipients, readRecipients } from './
 import { asBootkeeperError, BootkeeperError } from './errors.ts'
 import { fsyncFile, partialPath, sha256OfFile } from './files.ts'
 import { type BackupFile, verifyFile } from './manifest.ts'
+import { checksumOfKeys } from './proven-keys.ts'
 
 export interface Encoding {
   compression: Compression
@@ -66,6 +67,7 @@ export async function storeFile(
       ...(recipients ? { encryption: 'age' as const } : {}),
       content: { sizeBytes: file.sizeBytes, sha256: file.sha256 },
       ...(isReadable ? {} : { readBack: 'bytes' as const }),
+      ...(!isReadable && recipients && 'keys' in recipients ? { encryptedFor: checksumOfKeys(recipients.keys) } : {}),
     }
   } catch (error) {
     await rm(target, { force: true })

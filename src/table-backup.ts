@@ -32,8 +32,8 @@ export interface PartialBackup {
   notIncluded: Record<string, number>
 }
 
-/** What is about to be done, as far as it can be told before. */
-export interface PartialPlan {
+/** Of some rows: how many, and how long a backup of them takes. */
+export interface Measure {
   rows: Record<string, number>
   /** About. */
   sizeBytes: number
@@ -42,41 +42,62 @@ export interface PartialPlan {
   strategy: 'at once' | 'in batches' | 'streamed'
 }
 
+/** What is about to be done, as far as it can be told before. */
+export interface PartialPlan extends Measure {
+  /** With the names that the schema has. */
+  scope: PartialScope
+}
+
 export interface WatchPartial {
   signal?: AbortSignal
-  /** Once, before anything is written. */
-  onPlan?: (plan: PartialPlan) => void
   /** Rows that were written so far. */
   onProgress?: (rows: number) => void
 }
 
 /**
- * 1. The rows are counted and their size is estimated; DISK_FULL is thrown where there is no room for them. 2. They are
- * written under a temporary name, as of one moment, and read back. 3. So is the program that puts them back. 4. Both are
- * listed at once. What fails before leaves nothing behind.
- *
- * Names of `scope.models` may be those of models or of tables, in any case. Throws USAGE for a model or a filter that
- * the schema does not have, and with `whole` where no row fits; EXPORT_FAILED and the other errors of an export.
+ * Counts the rows of a scope, and estimates their size. Reads only. Names of `asked.models` may be those of models or of
+ * tables, in any case. Throws USAGE for a model or a filter that the schema does not have, and with `whole` where no row
+ * fits.
+ */
+export async function planPartialBackup(
+  config: Config,
+  engine: Engine,
+  schema: SchemaSet,
+  origin: Origin,
+  asked: PartialScope,
+  signal?: AbortSignal,
+): Promise<PartialPlan> {
+  try {
+    const model = await readDataModelCached(config, schema, origin.prisma, signal)
+    const scope = resolveScope(model, asked)
+    const measured = await measure(config, engine, model, origin, scope, signal)
+    if (scope.whole && totalOf(measured.rows) === 0)
+      throw new BootkeeperError('USAGE', `No row of ${scope.models[0]} fits ${JSON.stringify(scope.where)}.`)
+    return { ...measured, scope }
+  } catch (error) {
+    throw asExportError(error, signal)
+  }
+}
+
+/**
+ * 1. DISK_FULL is thrown where there is no room. 2. The rows are written under a temporary name, as of one moment, and
+ * read back. 3. So is the program that puts them back. 4. Both are listed at once. What fails before leaves nothing
+ * behind. Throws EXPORT_FAILED and the other errors of an export.
  */
 export async function takePartialBackup(
   config: Config,
   engine: Engine,
   schema: SchemaSet,
   origin: Origin,
-  asked: PartialScope,
+  { scope, sizeBytes }: PartialPlan,
   watch: WatchPartial = {},
 ): Promise<PartialBackup> {
   const begunAt = Date.now()
   const { signal } = watch
-  const model = await readDataModelCached(config, schema, origin.prisma, signal)
-  const scope = resolveScope(model, asked)
   const partials: string[] = []
   try {
-    const plan = await measure(config, engine, model, origin, scope, signal)
-    if (scope.whole && totalOf(plan.rows) === 0)
-      throw new BootkeeperError('USAGE', `No row of ${scope.models[0]} fits ${JSON.stringify(scope.where)}.`)
-    watch.onPlan?.(plan)
-    await requireRoom(config.backupsDir, plan.sizeBytes)
+    const model = await readDataModelCached(config, schema, origin.prisma, signal)
+    await requireRoom(config.backupsDir, sizeBytes)
 
     const stem = await newStem(config.backupsDir, new Date(), partName(scope))
     const { partial, file, header } = await writeStoredExport(config, engine, schema, origin, stem, watch, scope)
@@ -120,7 +141,7 @@ export async function takePartialBackup(
   }
 }
 
-/** Counts the rows of a scope, and estimates their size and how long a backup of them takes. Reads only. */
+/** Reads only. */
 export async function measure(
   config: Config,
   engine: Engine,
@@ -128,7 +149,7 @@ export async function measure(
   origin: Origin,
   scope: PartialScope,
   signal?: AbortSignal,
-): Promise<PartialPlan> {
+): Promise<Measure> {
   const child = startChild<typeof operations>('./export-child', import.meta.url)
   try {
     const request = { engine: engine.kind, database: databaseOf(engine), model, header: headerOf(origin, '', scope) }
@@ -141,7 +162,7 @@ export async function measure(
 }
 
 /** What is said of the work: each of them is written page by page, in constant memory. */
-function strategyOf(rows: number): PartialPlan['strategy'] {
+function strategyOf(rows: number): Measure['strategy'] {
   if (rows < 10_000) return 'at once'
   return rows <= 100_000 ? 'in batches' : 'streamed'
 }

@@ -12,8 +12,9 @@ import { openEngine } from './engines/open.ts'
 import { asBootkeeperError, BootkeeperError, type ErrorCode } from './errors.ts'
 import type { operations } from './export-child.ts'
 import { findLatest, isLatestName } from './export-latest.ts'
-import { inspectFile } from './import.ts'
+import { inspectFile } from './inspect-file.ts'
 import { type BackupFile, listStems, type Manifest, readManifest, updateManifest, verifyFile } from './manifest.ts'
+import { noteOpened } from './proven-keys.ts'
 import { withContent } from './stored-file.ts'
 
 export interface Verdict {
@@ -53,6 +54,7 @@ export async function verifyBackup(
     const manifest = await readManifest(config.backupsDir, stem)
     for (const file of manifest.files) await verifyFile(config.backupsDir, file, signal)
     for (const file of manifest.files) notes.push(...(await verifyContent(config, manifest, file, onProgress, signal)))
+    notes.push(...(await noteKeys(config, manifest)))
   })
   const { ok, code, problem } = verdict
   if (ok || isDamage(code)) notes.push(...(await noteOn(config, stem, { lastCheck: asCheck(problem) })))
@@ -64,7 +66,7 @@ export async function verifyExportFile(config: Config, path: string, onProgress?
   const verdict = await judge(path, async () => {
     if (dirname(path) === config.dataDir && isLatestName(basename(path)) && path.endsWith('.json'))
       await verifyAsWritten(path)
-    else await inspectFile(config, path, undefined, onProgress)
+    else await inspectFile(config, path, { onProgress })
   })
   return { ...verdict, notes: [] }
 }
@@ -96,6 +98,14 @@ export async function noteOn(
     if (code === 'BACKUP_DAMAGED') return []
     return [`The result could not be kept in the manifest: ${message}`]
   }
+}
+
+/** Gives what to say where it could not be kept. */
+export async function noteKeys({ stateDir }: Config, manifest: Manifest): Promise<string[]> {
+  return await noteOpened(stateDir, manifest).then(
+    () => [],
+    (error: unknown) => [`That the key opens it could not be kept: ${asBootkeeperError(error).message}`],
+  )
 }
 
 async function judge(id: string, look: () => Promise<void>): Promise<Omit<Verdict, 'notes'>> {
@@ -163,7 +173,7 @@ async function verifyExportCounts(
   onProgress: OnProgress | undefined,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const { counts } = await inspectFile(config, path, undefined, onProgress, signal)
+  const { counts } = await inspectFile(config, path, { onProgress, signal })
   for (const [model, rows] of Object.entries(file.counts ?? {}))
     if (counts[model] !== rows)
       throw new BootkeeperError(

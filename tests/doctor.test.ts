@@ -308,9 +308,7 @@ test('with recipients alone: nobody has read what is inside, until somebody brin
   const read = await examine(app)
   // What was decrypted is gone again.
   expect(read.of('leftovers')[0]!.text).toBe('none')
-  expect([read.of('backups')[0]!.verdict, read.of('retention')[0]!.verdict, read.of('encryption')[0]!.verdict]).toEqual(
-    ['ok', 'ok', 'warn'],
-  )
+  for (const check of ['backups', 'retention', 'encryption']) expect(read.of(check)[0]!.verdict, check).toBe('ok')
 }, 240_000)
 
 test('tools: a program that the compression needs, and one that only older backups need', async () => {

@@ -116,6 +116,32 @@ test('with recipients alone: nothing in clear, a failed change is put back, and 
   expect([hasTable(app, 'Extra'), users(app.database), inClear(app)]).toEqual([true, ['john', 'jane'], []])
 }, 120_000)
 
+test('with recipients alone nothing is removed until the key has opened a backup once; then retention goes on', async () => {
+  const app = await makeFilled({ BACKUP_AGE_RECIPIENTS: mine.recipient, KEEP_BOOT_BACKUPS: '1' })
+  const bootChanged = async (name: string) => {
+    addUsers(app, name)
+    expect((await boot(app)).exitCode).toBe(0)
+    return (await listBackups(app.backups)).length
+  }
+  expect([await bootChanged('a'), await bootChanged('b'), await bootChanged('c')]).toEqual([2, 3, 4])
+  const shown = async () => (await ops(app, 'doctor')).stdout
+  expect(await shown()).toContain('Show once that your key opens them')
+
+  expect((await ops(app, 'verify', '--identity', other.file)).exitCode).not.toBe(0)
+  expect(await bootChanged('d')).toBe(5)
+
+  const { stem } = (await listBackups(app.backups))[0]!
+  expect((await ops(app, 'verify', stem, '--identity', mine.file)).exitCode).toBe(0)
+  expect(await shown()).toMatch(/The key is not here, as it should be; it opened a backup 0 minutes ago/)
+  expect(await bootChanged('e')).toBeLessThan(4)
+  expect(readFileSync(join(app.dir, 'data/.bootkeeper/proven-keys.json'), 'utf8')).not.toContain(mine.recipient)
+
+  // For other keys it has proven nothing.
+  app.env.BACKUP_AGE_RECIPIENTS = other.recipient
+  const before = (await listBackups(app.backups)).length
+  expect(await bootChanged('f')).toBe(before + 1)
+}, 180_000)
+
 test.runIf(hasAge)(
   'age itself turns a backup into the database, without Bootkeeper',
   async () => {

@@ -257,7 +257,11 @@ test('the doctor’s probe: proven with the identity or the passphrase, and said
   const [mine, other] = [await newIdentity(), await newIdentity()]
   const prove = async (env: Record<string, string>) => await proveDecryption(readConfig([], env))
   expect(await prove({})).toEqual({ ok: true, text: 'Backups are not encrypted.' })
-  expect((await prove({ BACKUP_AGE_PASSPHRASE: 'x' })).ok).toBe(true)
+  expect((await prove({ BACKUP_AGE_PASSPHRASE: 'ten signs!' })).ok).toBe(true)
+  expect(await prove({ BACKUP_AGE_PASSPHRASE: 'nine sign' })).toEqual({
+    ok: false,
+    text: 'The passphrase has 9 signs: at least 10 are needed, 20 are good.',
+  })
   const recipients = { BACKUP_AGE_RECIPIENTS: mine.recipient }
   expect((await prove({ ...recipients, BACKUP_AGE_IDENTITY: mine.identity })).ok).toBe(true)
   expect(await prove(recipients)).toEqual({ ok: false, text: expect.stringContaining('Nobody here can read') })

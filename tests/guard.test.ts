@@ -138,6 +138,13 @@ test('what went and what changed is counted, and --json is one object', async ()
   expect(result.restore).toBe(`npx bootkeeper restore ${result.backup.id} --apply`)
 }, 60_000)
 
+test('where no row went, there is nothing to put back', async () => {
+  const before = rows()
+  const { exitCode, stderr } = await ops(app, 'guard', 'scripts/by-name.ts')
+  expect([exitCode, rows()]).toEqual([0, before])
+  expect(stderr).toMatch(/No row went or changed\.\n {2}Its backup stays for now: backup_\S+\n$/)
+}, 60_000)
+
 test('a dry run says what was found, and runs nothing', async () => {
   const before = rows()
   const files = app.files()
@@ -156,6 +163,8 @@ test('a script that fails keeps its exit code, and the restore is offered, or do
   expect(failed.stderr).toContain('✖ scripts/by-name.ts ended with exit code 1.')
   expect(failed.stderr).toMatch(/Event +3 → 0 rows: 3 gone/)
   expect(rows().Event).toEqual([])
+  const [logged] = JSON.parse((await ops(app, 'log', '--action', 'guard', '--limit', '1', '--json')).stdout)
+  expect(logged).toMatchObject({ status: 'failed', error: { code: 'EXIT_1', message: 'Ended with exit code 1.' } })
   expect((await ops(app, ...printedRestore(failed.stderr))).exitCode).toBe(0)
   expect(rows()).toEqual(before)
 

@@ -57,6 +57,22 @@ describePostgres('commands on PostgreSQL', () => {
     expect(await names(url)).toEqual(['zoe'])
   })
 
+  test('--only takes one row with all that hangs on it; every other row stays as it is', async () => {
+    const bob = `INSERT INTO "User" (name) VALUES ('bob'); INSERT INTO "Post" (title, "authorId") VALUES ('hi', 2)`
+    const file = await exportFile((await appWith(`${ann}; ${bob}`)).app)
+    const { app, url } = await appWith(`INSERT INTO "User" (name, notes) VALUES ('zoe', 'x'), ('ann', 'mine')`)
+    const { exitCode, stderr } = await ops(app, 'import', file, '--only', 'User:bob', '--apply')
+    expect(exitCode, stderr).toBe(0)
+    expect(await query(url, 'SELECT id, name, notes FROM "User" ORDER BY id')).toEqual([
+      { id: 1, name: 'zoe', notes: 'x' },
+      { id: 2, name: 'ann', notes: 'mine' },
+      { id: 3, name: 'bob', notes: null },
+    ])
+    expect(await query(url, 'SELECT title, "authorId" FROM "Post"')).toEqual([{ title: 'hi', authorId: 3 }])
+    const unknown = await ops(app, 'import', file, '--only', 'User:kim')
+    expect(unknown.stderr).toContain('✖ NOT_IN_FILE  The file has no User "kim". It has "ann", "bob".')
+  })
+
   test('restore --export puts an export back, and diff says what differs', async () => {
     const { app, url } = await appWith(ann)
     const stem = JSON.parse((await ops(app, 'backup', '--json')).stdout).id as string

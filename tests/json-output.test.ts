@@ -73,6 +73,7 @@ test('what each command prints fits its schema', async () => {
     ['diff', backup.id],
     ['diff', backup.id, exported.id],
     ['import', backup.id],
+    ['import', backup.id, '--only', 'User:ann'],
     ['import', backup.id, '--mode', 'replace', '--apply'],
     ['restore', backup.id],
     ['restore', backup.id, '--export', '--apply'],

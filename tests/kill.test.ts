@@ -10,7 +10,7 @@ import { listBackups, verifyFile } from '../src/manifest.ts'
 import { boot, makeApp, poll, startBoot, type TestApp } from './harness.ts'
 import { randomFrom, seed } from './random.ts'
 
-const kills = Number(process.env.KILLS ?? (process.env.SOAK ? 1000 : 25))
+const kills = Number(process.env.KILLS ?? (process.env.SOAK ? 1000 : 15))
 
 const narrow = `
 model Item {

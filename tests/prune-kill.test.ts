@@ -11,7 +11,7 @@ import { type BackupFile, commitBackup, listBackups, type Manifest, verifyFile }
 import { boot, makeApp, ops, poll, root, type TestApp } from './harness.ts'
 import { randomFrom, seed } from './random.ts'
 
-const kills = Number(process.env.KILLS ?? (process.env.SOAK ? 100 : 12))
+const kills = Number(process.env.KILLS ?? (process.env.SOAK ? 100 : 8))
 const many = 150
 
 /** Backups of three files each, as `db:backup` would have listed them, minutes apart. */

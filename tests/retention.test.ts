@@ -199,7 +199,7 @@ test('the reasons, in words', () => {
     'keep: pinned',
     'keep: of another database: postgresql db:5432/app',
     'remove: beyond last=1',
-    'keep: no boot is known that the app came up on',
+    'keep: the app did not come up after a boot yet, as far as is known',
     'keep: the last verified one',
     'remove: beyond last=1',
     'keep: newest 1',

@@ -4,7 +4,7 @@
 
 import { execFile, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import type Database from 'better-sqlite3'
@@ -263,12 +263,27 @@ describe('a part', () => {
     [['--scope', 'colour:red'], 'No model, table or field is called "colour".'],
     [['--scope', 'id:5'], 'have a field "id": name the model, such as --tables '],
   ] as [string[], string][])('%j is one clear sentence and exit 64', async ([words, sentence]) => {
-    const files = app.files()
+    const log = () => readFileSync(join(app.dir, 'data/.bootkeeper/operations.jsonl'), 'utf8')
+    const [files, logged] = [app.files(), log()]
     const { exitCode, stderr, stdout } = await ops(app, 'backup', ...words)
     expect([exitCode, stdout]).toEqual([64, ''])
+    // A typing mistake is no backup that failed.
+    expect(log()).toBe(logged)
     expect(stderr).toContain(sentence)
     expect(stderr).not.toContain('    at ')
     expect(app.files()).toEqual(files)
+  })
+
+  test('on another database its rows go in too, and it is said that it is another one', async () => {
+    const made = await backUp(app, '--tables', 'Tag')
+    const other = join(app.dir, 'data/other.db')
+    copyFileSync(app.database, other)
+    const env = { ...app.env, DATABASE_URL: `file:${other}` }
+    for (const words of [[], ['--restore']]) {
+      const { stdout } = await script({ ...app, env }, made.script, ...words)
+      expect(stdout).toContain(`! It is a backup of another database: ${app.database}.`)
+      expect((await script(app, made.script, ...words)).stdout).not.toContain('another database')
+    }
   })
 
   test('a program whose backup is gone, or with wrong words, says so', async () => {
@@ -306,7 +321,7 @@ describe('a part', () => {
     for (const ending of ['', '-wal', '-shm']) rmSync(empty.database + ending, { force: true })
     const { exitCode, stderr } = await ops(empty, 'restore', made.id, '--apply')
     expect(exitCode).not.toBe(0)
-    expect(stderr).toContain('holds only a part of one')
+    expect(stderr).toContain('only a part of one')
     expect(existsSync(empty.database)).toBe(false)
   })
 })

@@ -214,8 +214,11 @@ test('what a killed drill left is swept by the next one', async () => {
   }
   expect(killedInside).toBeGreaterThan(0)
   expect((await ops(app, 'verify', '--drill', stem)).exitCode).toBe(0)
-  expect(leftovers(app)).toEqual([])
+  expect(leftovers(app).filter((name) => name.startsWith('.drill.'))).toEqual([])
   expect(sha256(app.database)).toBe(before)
+  // A kill while the log or the catalogue was written leaves its temporary file to the next boot.
+  expect((await boot(app)).exitCode).toBe(0)
+  expect(leftovers(app)).toEqual([])
 }, 240_000)
 
 function leftovers(app: TestApp): string[] {

@@ -35,7 +35,7 @@ const refused: Record<string, Refused[]> = {
     { words: ['--limit', 'many'], names: '"many"' },
   ],
   log: [
-    { words: ['--limit', '-0'], names: '--limit' },
+    { words: ['--limit', '-0'], names: '--limit needs a value, and what follows it begins with a dash.' },
     { words: ['--limit', '99999999'], names: '"99999999"' },
     { words: ['--since', 'yesterday'], names: '"yesterday"' },
     { words: ['--since', '2026-13-40'], names: '"2026-13-40"' },
@@ -77,6 +77,9 @@ const refused: Record<string, Refused[]> = {
   import: [
     { words: ['x.json', '--mode', 'mirror'], names: '"mirror"' },
     { words: ['x.json', '--mode', 'replace', '--keep-existing'], names: '--keep-existing' },
+    { words: ['x.json', '--mode', 'replace', '--only', 'settings'], names: '--only goes with --mode merge' },
+    { words: ['x.json', '--only', 'settings,,User:ann'], names: '"settings,,User:ann"' },
+    { words: ['x.json', '--only', ''], names: '--only' },
   ],
   export: [
     { words: ['--compress', 'rar'], names: '"rar"' },

@@ -8,5 +8,6 @@ export const output = z.strictObject({
   same: z.boolean().describe('nothing differs'),
   file: fileOutput.describe('the (second) file'),
   report: reportOutput,
+  otherDatabase: importOutput.shape.otherDatabase,
   into: importOutput.shape.into.describe('new: two files were compared, or there is no database'),
 })

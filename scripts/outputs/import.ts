@@ -48,8 +48,10 @@ export const reportOutput = z.strictObject({
 export const output = z.strictObject({
   applied: z.boolean().describe('false: a dry run'),
   file: fileOutput,
+  only: z.array(z.string()).optional().describe('what of the file: the words of --only'),
   report: reportOutput,
   into: z.enum(['present', 'new']).describe('new: there was no database that could be read, and one is made'),
+  otherDatabase: z.string().optional().describe('the file belongs to a backup of this other database'),
   before: z.string().optional().describe('the backup of what was there before'),
   aside: z.string().optional().describe('where the file is that was there before'),
 })

@@ -18,9 +18,20 @@ export const fileOutput = z.strictObject({
   leftBehind: z.array(z.strictObject({ what: z.string(), count: rows })).describe('what the schema has no place for'),
   notes: z.array(z.string()),
   users: z
-    .array(z.strictObject({ name: z.string().nullable(), entries: z.record(z.string(), rows) }))
+    .array(
+      z.strictObject({
+        name: z.string().nullable(),
+        entries: z.record(z.string(), rows).describe('of each list, or model, or model and value'),
+        only: z.string().optional().describe('what `import --only` takes for it'),
+      }),
+    )
     .optional()
-    .describe('of a file that has users; null where it does not say whose it is'),
+    .describe('of a file that has users, up to 200 of a current export; null where it does not say whose it is'),
+  moreUsers: rows.optional().describe('besides those'),
+  parts: z
+    .strictObject({ settings: z.boolean(), users: z.boolean() })
+    .optional()
+    .describe('what `import --only` can take of it'),
 })
 
 export const output = fileOutput

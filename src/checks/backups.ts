@@ -5,12 +5,13 @@ import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { command } from '../command-hint.ts'
 import type { Config } from '../config.ts'
-import { isEncrypting, proveDecryption } from '../encryption.ts'
+import { isEncrypting, proveDecryption, readRecipients } from '../encryption.ts'
 import { asBootkeeperError } from '../errors.ts'
 import { findLatest } from '../export-latest.ts'
 import { readFooterCounts } from '../formats/bootkeeper.ts'
 import { formatBytes, formatCount } from '../log.ts'
 import { isVerified, listBackups, listStems, type Manifest, rowsOf, totalOf } from '../manifest.ts'
+import { checksumOfKeys, type ProvenKeys, readProvenKeys } from '../proven-keys.ts'
 import { planPrune } from '../prune.ts'
 import { ageOf, type Check, counted, dayMs, type Finding, fail, ok, type Patient, warn } from './check.ts'
 
@@ -51,10 +52,11 @@ async function newestGood(patient: Patient, listed: Manifest[]): Promise<Finding
       `${listed.length}, and none of ${description}: the newest is of ${listed.at(-1)!.database}`,
       `If that is the database of the app, correct DATABASE_URL. Else run ${command('backup')}.`,
     )
-  const good = all.filter((manifest) => manifest.scope === 'everything' && isVerified(manifest))
+  const provenKeys = await readProvenKeys(patient.config.stateDir)
+  const good = all.filter((manifest) => manifest.scope === 'everything' && isVerified(manifest, provenKeys))
   const newest = good.at(-1)
   if (!newest) {
-    const unread = all.findLast((manifest) => manifest.scope === 'everything' && isUnread(manifest))
+    const unread = all.findLast((manifest) => manifest.scope === 'everything' && isUnread(manifest, provenKeys))
     if (unread)
       return warn(
         `${all.length}; the newest, ${unread.stem}, is ${ageOf(unread.createdAt)} old, and nobody has read what is inside`,
@@ -85,7 +87,8 @@ export const retention: Check = {
     const go = going.length === 0 ? 'none of them would go' : `${going.length} would go, ${sizeOf(going)}`
     const text = `${counted(plan.length, 'backup')}, ${sizeOf(plan)}; by the policies ${go}`
     // What is not known to be good takes no other's place.
-    if (all.every((manifest) => isUnread(manifest)))
+    const provenKeys = await readProvenKeys(config.stateDir)
+    if (all.every((manifest) => isUnread(manifest, provenKeys)))
       return warn(`${text}: nobody has read what is inside, so none counts as verified`, readWithKey)
     return ok(text)
   },
@@ -178,11 +181,16 @@ export const encryption: Check = {
         `Keep that key. To try it: ${command('verify', '--identity', 'FILE')}`,
       )
     const next = 'Try your key on a file of a backup, elsewhere: age --decrypt. Or set BACKUP_AGE_IDENTITY_FILE here.'
+    const elsewhere = `Show once that your key opens them, so that older ones may go: ${command('verify', '--identity', 'FILE')}`
     const { identity, identityFile, recipients } = config.age
     // To keep the key elsewhere is wise, and it can be proven there only.
     const isElsewhere = recipients !== undefined && identity === undefined && identityFile === undefined
-    if (!isProven) return isElsewhere ? warn(said, next) : fail('KEY_NEEDED', said, next)
-    const unproven = stored.filter((manifest) => isUnread(manifest))
+    const provenKeys = await readProvenKeys(config.stateDir)
+    const openedAt = isElsewhere ? await openedWithKeysOf(config, provenKeys) : undefined
+    if (openedAt !== undefined)
+      return ok(`The key is not here, as it should be; it opened a backup ${ageOf(openedAt)} ago`)
+    if (!isProven) return isElsewhere ? warn(said, elsewhere) : fail('KEY_NEEDED', said, next)
+    const unproven = stored.filter((manifest) => isUnread(manifest, provenKeys))
     if (unproven.length === 0) return ok(said)
     return warn(
       `${said}; of ${counted(unproven.length, 'backup')} nobody has read what is inside, such as ${unproven.at(-1)!.stem}`,
@@ -192,8 +200,17 @@ export const encryption: Check = {
 }
 
 /** Its files were read back, but not what is inside, for want of the key. */
-function isUnread({ files, lastCheck }: Manifest): boolean {
-  return files.some(({ readBack }) => readBack === 'bytes') && lastCheck === undefined
+function isUnread(manifest: Manifest, provenKeys: ProvenKeys): boolean {
+  const { files, lastCheck } = manifest
+  return (
+    files.some(({ readBack }) => readBack === 'bytes') && lastCheck === undefined && !isVerified(manifest, provenKeys)
+  )
+}
+
+/** When a backup for the very keys that are set now was opened. */
+async function openedWithKeysOf({ age }: Config, provenKeys: ProvenKeys): Promise<string | undefined> {
+  const recipients = await readRecipients(age).catch(() => undefined)
+  return recipients && 'keys' in recipients ? provenKeys.get(checksumOfKeys(recipients.keys)) : undefined
 }
 
 function newestOf(dates: (string | undefined)[]): string | undefined {

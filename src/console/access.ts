@@ -49,6 +49,8 @@ export interface Access {
   signOut(session: Session): Promise<void>
   find(cookie: string | undefined, token: string | undefined): Session | undefined
   finishSetup(): Promise<void>
+  /** Names a content without telling anything about it; the same content has the same seal after a restart. */
+  seal(content: string): string
 }
 
 /** `givenCode`: of the settings; else each call makes a new one. */
@@ -145,6 +147,10 @@ export async function openAccess(directory: string, givenCode: string | undefine
 
     async finishSetup() {
       if (!file.isSetUp) await change({ ...file, isSetUp: true })
+    },
+
+    seal(content) {
+      return createHmac('sha256', Buffer.from(file.signingKey, 'hex')).update(`seal.${content}`).digest('base64url')
     },
   }
 }

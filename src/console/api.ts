@@ -12,12 +12,14 @@ import type { Log } from '../log.ts'
 import { exportOf, readManifest, verifyFile } from '../manifest.ts'
 import type { Access, NewSession, Session } from './access.ts'
 import { listForPage, pin, remove } from './backup-list.ts'
-import { type Call, type Input, inputs, type Outputs } from './contract.ts'
+import { type Call, type Failure, type Input, inputs, type Outputs } from './contract.ts'
 import { openDatabases } from './database.ts'
 import { failureOf, openOperations } from './operations.ts'
 import { overviewOf } from './overview.ts'
 import { cookieOf, isSecure, readJson, requireOwnOrigin } from './request.ts'
 import { exclusive, openFlow } from './restore-flow.ts'
+import { openSettings } from './settings.ts'
+import { openSources } from './sources.ts'
 import { openTickets } from './tickets.ts'
 import { openUploads } from './uploads.ts'
 
@@ -54,6 +56,9 @@ interface Asked {
 
 type Handlers = { [Name in Call]: (input: Input<Name>, asked: Asked) => Promise<Outputs[Name]> }
 
+/** Of what takes a moment only. */
+const unwatched = { step: async () => undefined, rows: () => undefined, signal: new AbortController().signal }
+
 const open: Call[] = ['POST /api/claim', 'POST /api/sign-in']
 
 export async function openApi(tools: ApiTools): Promise<Api> {
@@ -61,8 +66,11 @@ export async function openApi(tools: ApiTools): Promise<Api> {
   const operations = await openOperations(join(directory, 'operations'), log)
   const uploads = await openUploads(join(directory, 'uploads'), config.uploadLimitBytes)
   const databases = openDatabases(config, log, maintenance !== undefined)
+  const sources = openSources(config, uploads, databases)
+  const settings = openSettings({ config, log, access, withDatabase: databases.withDatabase })
   const flow = openFlow({
-    ...{ config, databases, operations, uploads, appRuns, isMaintenance: maintenance !== undefined },
+    ...{ config, log, databases, operations, sources, appRuns, isMaintenance: maintenance !== undefined },
+    settingsIn: settings.readFile,
     onRestored: () => access.finishSetup(),
   })
   const tickets = openTickets()
@@ -78,12 +86,15 @@ export async function openApi(tools: ApiTools): Promise<Api> {
     },
     async 'POST /api/sign-out'(_, { session, request, response }) {
       if (session) await access.signOut(session)
+      sources.forgetKeys()
       setCookie(request, response, '', 0)
       return {}
     },
     async 'GET /api/overview'() {
       return await overviewOf(config, {
         ...{ app, bootkeeper, appRuns, isSetUp: access.isSetUp, failure: maintenance?.failure },
+        // What is wrong with the schema is for the page of the settings to say; a boot that failed has other worries.
+        hasSettings: maintenance === undefined && (await settings.exist().catch(() => true)),
         running: operations.running(exclusive),
       })
     },
@@ -125,11 +136,32 @@ export async function openApi(tools: ApiTools): Promise<Api> {
       await uploads.remove(id)
       return {}
     },
+    async 'POST /api/keys'({ source, secret }, { address }) {
+      await sources.unlock(source, secret, address)
+      return {}
+    },
     async 'POST /api/tickets'({ backup }) {
       const manifest = await readManifest(config.backupsDir, backup)
       const file = exportOf(manifest) ?? manifest.files[0]!
       await verifyFile(config.backupsDir, file)
       return { path: `/api/downloads/${tickets.issue(join(config.backupsDir, file.name), file.name)}` }
+    },
+    async 'GET /api/settings'() {
+      return { groups: await settings.read() }
+    },
+    async 'POST /api/settings'(input) {
+      return { groups: await settings.save(input) }
+    },
+    async 'POST /api/settings/reveal'({ source, ...field }, { address }) {
+      const value = source
+        ? await sources.withFile(await sources.locate(source), unwatched, (file) =>
+            settings.reveal(field, file, address),
+          )
+        : await settings.reveal(field, undefined, address)
+      return { value }
+    },
+    async 'POST /api/settings/test'(input, { address }) {
+      return await settings.test(input, address)
     },
   }
 
@@ -234,7 +266,7 @@ export async function openApi(tools: ApiTools): Promise<Api> {
 
   function refuse(thrown: unknown, request: IncomingMessage, response: ServerResponse, what: string): void {
     const error = asBootkeeperError(thrown)
-    const { running } = thrown as { running?: string }
+    const { running, problems } = thrown as Partial<Failure>
     const status = statusOf(error.code)
     log.warn({ code: error.code, status }, `${what}: ${error.message}`)
     if (error.code === 'INTERNAL')
@@ -245,7 +277,9 @@ export async function openApi(tools: ApiTools): Promise<Api> {
       response.setHeader('connection', 'close')
       setTimeout(() => request.destroy(), 5_000).unref()
     }
-    sendJson(response, status, { error: { ...failureOf(error), ...(running ? { running } : {}) } })
+    sendJson(response, status, {
+      error: { ...failureOf(error), ...(running ? { running } : {}), ...(problems ? { problems } : {}) },
+    })
   }
 }
 
@@ -273,6 +307,7 @@ const statuses: Partial<Record<ErrorCode, number>> = {
   UPLOAD_TOO_LARGE: 413,
   UPLOAD_CUT_OFF: 400,
   PLAN_CHANGED: 409,
+  SETTINGS_CHANGED: 409,
   LOCK_HELD: 409,
   DATABASE_BUSY: 409,
   BACKUP_NOT_FOUND: 404,

@@ -3,6 +3,7 @@
 // Guarantees: neither side can speak of a call, a member or an answer that the other does not know.
 
 import { z } from 'zod'
+import type { ScalarType } from '../data-model.ts'
 import type { ImportReport } from '../engines/engine-import.ts'
 import type { FileDescription } from '../import-child.ts'
 import type { StepRecord } from '../state.ts'
@@ -27,6 +28,8 @@ const operationRequest = z.discriminatedUnion('kind', [
     mode: z.enum(['merge', 'replace']),
     keepExisting: z.boolean(),
     userName: z.string().trim().min(1, 'a name').max(200, 'a name of at most 200 characters').optional(),
+    /** What of the file, in the words of `--only`; else all of it. */
+    only: z.array(z.string().min(1).max(500)).min(1, 'something of the file').max(500, 'at most 500').optional(),
   }),
   /** Does what a plan says, once the person has typed its code. */
   z.strictObject({ kind: z.literal('restore'), plan: operationId, code: z.string().max(40) }),
@@ -42,6 +45,10 @@ const operationRequest = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('put-back'), plan: operationId, code: z.string().max(40) }),
 ])
 
+/** A field of a `@config` model. */
+const fieldName = { model: z.string().max(200), field: z.string().max(200) }
+const typed = z.union([z.string(), z.boolean(), z.null()])
+
 export const inputs = {
   'POST /api/claim': z.strictObject({ code: z.string().max(200), password }),
   'POST /api/sign-in': z.strictObject({ password: z.string().max(200) }),
@@ -56,7 +63,27 @@ export const inputs = {
   'POST /api/operations': operationRequest,
   'GET /api/operations/:id': z.strictObject({ id: operationId }),
   'DELETE /api/uploads/:id': z.strictObject({ id: uploadId }),
+  /** A passphrase or a secret key for an encrypted file: in memory only, until it is restored, for half an hour. */
+  'POST /api/keys': z.strictObject({ source: sourceSchema, secret: z.string().min(1, 'not empty').max(10_000) }),
   'POST /api/tickets': z.strictObject({ backup: stem }),
+  'GET /api/settings': none,
+  /** Only what was touched. */
+  'POST /api/settings': z.strictObject({
+    groups: z
+      .array(
+        z.strictObject({
+          model: z.string().max(200),
+          version: z.string().max(100),
+          values: z.record(z.string().max(200), typed),
+        }),
+      )
+      .min(1)
+      .max(100),
+  }),
+  /** One secret, of the database or of a file. */
+  'POST /api/settings/reveal': z.strictObject({ ...fieldName, source: sourceSchema.optional() }),
+  /** Asks the service at the address that was typed. */
+  'POST /api/settings/test': z.strictObject({ ...fieldName, address: z.string().max(2_000) }),
 } as const
 
 export type Call = keyof typeof inputs
@@ -77,8 +104,14 @@ export interface Outputs {
   'POST /api/operations': Operation
   'GET /api/operations/:id': Operation
   'DELETE /api/uploads/:id': Record<string, never>
+  'POST /api/keys': Record<string, never>
   /** Where a backup can be downloaded from, once, within a minute. */
   'POST /api/tickets': { path: string }
+  'GET /api/settings': { groups: SettingsGroup[] }
+  /** As they are after it. */
+  'POST /api/settings': { groups: SettingsGroup[] }
+  'POST /api/settings/reveal': { value: string }
+  'POST /api/settings/test': ConnectionResult
 }
 
 /** Besides, outside of this table: POST /api/uploads takes a file as its raw body and gives an Upload. */
@@ -110,6 +143,8 @@ export interface Overview {
   /** Undefined: the folder cannot be read. */
   backups?: { count: number; newest?: { stem: string; createdAt: string } }
   lastDrill?: { stem: string; at: string; problem?: string }
+  /** The schema has a model of settings. */
+  hasSettings: boolean
 }
 
 export interface DatabaseView {
@@ -128,6 +163,46 @@ export interface BackupList {
   /** What is no backup: one that runs, failed, was stopped, or has a damaged manifest. Newest first, the newest few. */
   others: { id: string; status: string; createdAt: string; why: string; error?: { code: string; message: string } }[]
   othersTotal: number
+}
+
+/** A `@config` model, and its row. */
+export interface SettingsGroup {
+  model: string
+  title: string
+  hint?: string
+  /** Names the row as it was shown; goes back with what is saved. */
+  version: string
+  /** Whether there is a row already. */
+  isThere: boolean
+  fields: SettingsField[]
+}
+
+export interface SettingsField {
+  name: string
+  label: string
+  hint?: string
+  type: ScalarType
+  /** Of a DateTime. */
+  precision?: 'date' | 'time' | 'moment'
+  /** Of an enum. */
+  choices?: string[]
+  /** Cannot be left empty. */
+  isRequired: boolean
+  isSecret: boolean
+  /** Whether there is a value, which of a secret is all that is said. */
+  isSet: boolean
+  value: string | boolean | null
+  /** What a new row gets, as text. */
+  default?: string
+  canBeTested: boolean
+}
+
+export interface ConnectionResult {
+  /** `answered`: something is there, but it may not be the service. */
+  outcome: 'reached' | 'answered' | 'failed'
+  text: string
+  /** What to try. */
+  next?: string
 }
 
 export interface BackupView {
@@ -167,6 +242,10 @@ export interface Failure {
   next: string
   /** The operation that is in the way. */
   running?: string
+  /** Of settings that were not saved: what is wrong with which field. */
+  problems?: { model: string; field: string; message: string }[]
+  /** What the encrypted file has to be opened with. */
+  needs?: 'passphrase' | 'identity'
 }
 
 export interface OperationStep {
@@ -203,12 +282,14 @@ export interface PlanResult {
   report: ImportReport
   into: 'present' | 'new'
   confirmation: Confirmation
-  /** The same in a terminal. */
-  command: string
+  /** The same in a terminal, where there is a command for it. */
+  command?: string
 }
 
 export interface RestoreResult {
   report: ImportReport
+  /** What of the file. */
+  only?: string[]
   aside?: string
 }
 
@@ -244,7 +325,7 @@ export interface PutBackResult {
 }
 
 export type Operation =
-  | OperationBase<'inspect', { file: FileDescription }>
+  | OperationBase<'inspect', { file: FileDescription; settings?: SettingsGroup[] }>
   | OperationBase<'plan', PlanResult>
   | OperationBase<'restore', RestoreResult>
   | OperationBase<'undo', UndoResult>

@@ -175,8 +175,9 @@ export async function openOperations(directory: string, log: Log): Promise<Opera
   }
 }
 
-export function failureOf({ code, message, safe, next }: BootkeeperError): Failure {
-  return { code, message, safe, next }
+export function failureOf(error: BootkeeperError & Pick<Failure, 'needs'>): Failure {
+  const { code, message, safe, next, needs } = error
+  return { code, message, safe, next, ...(needs ? { needs } : {}) }
 }
 
 function fail(operation: Operation, error: BootkeeperError): void {

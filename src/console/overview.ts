@@ -16,6 +16,7 @@ export interface OverviewFacts {
   bootkeeper: string
   isSetUp: boolean
   appRuns: boolean
+  hasSettings: boolean
   failure: BootkeeperError | undefined
   running: Operation | undefined
 }

@@ -1,13 +1,20 @@
-// Counts tries, so that a code or a password cannot be guessed.
-// Guarantees: a try counts before it is looked at, so that many at once are counted too; five wrong ones from one place
-// within 15 minutes, or a hundred from anywhere, end all tries there, right ones too, until the time is over.
+// Counts tries, so that a code or a password cannot be guessed, and the machine is no scanner for others.
+// Guarantees: a try counts before it is looked at, so that many at once are counted too; five from one place within
+// 15 minutes that were not forgiven, or a hundred from anywhere, or what the caller allows, end all tries there, right
+// ones too, until the time is over.
 
 import { isIPv6 } from 'node:net'
 import { BootkeeperError } from '../errors.ts'
 
-const windowMs = 15 * 60_000
-const triesOfOne = 5
-const triesOfAll = 100
+export interface Limits {
+  windowMs: number
+  triesOfOne: number
+  triesOfAll: number
+  /** What there were too many of. */
+  what: string
+}
+
+const forGuesses: Limits = { windowMs: 15 * 60_000, triesOfOne: 5, triesOfAll: 100, what: 'wrong tries' }
 
 export interface RateLimit {
   /** Counts one try. Throws TOO_MANY_TRIES. */
@@ -16,7 +23,8 @@ export interface RateLimit {
   forgive(address: string): void
 }
 
-export function openRateLimit(now: () => number = Date.now): RateLimit {
+export function openRateLimit(now: () => number = Date.now, limits: Limits = forGuesses): RateLimit {
+  const { windowMs, triesOfOne, triesOfAll, what } = limits
   const tries = new Map<string, number[]>()
 
   function recent(place: string): number[] {
@@ -37,7 +45,7 @@ export function openRateLimit(now: () => number = Date.now): RateLimit {
         const minutes = Math.max(1, Math.ceil((oldest + windowMs - now()) / 60_000))
         throw new BootkeeperError(
           'TOO_MANY_TRIES',
-          `There were too many wrong tries. The next one is possible in ${minutes} ${minutes === 1 ? 'minute' : 'minutes'}.`,
+          `There were too many ${what}. The next one is possible in ${minutes} ${minutes === 1 ? 'minute' : 'minutes'}.`,
         )
       }
       tries.set(place, [...own, now()])

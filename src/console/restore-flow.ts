@@ -3,30 +3,34 @@
 // confirmed, or nothing; the backup of what was there is named in the result. A backup that has only a raw copy goes the
 // same way, by a file that is made of the copy and is gone when the operation ends.
 
-import { command } from '../command-hint.ts'
 import type { Config } from '../config.ts'
-import { BootkeeperError } from '../errors.ts'
-import { applyImport, type ImportRequest, inspectFile, planImport } from '../import.ts'
-import { readManifest } from '../manifest.ts'
+import { asBootkeeperError, BootkeeperError } from '../errors.ts'
+import { readOwnDataModel } from '../export.ts'
+import { applyImport, planImport } from '../import.ts'
+import { inspectFile } from '../inspect-file.ts'
+import { errorFields, type Log } from '../log.ts'
 import { applyRestore, planRestore } from '../restore.ts'
 import { openBackupFlow } from './backup-flow.ts'
 import { hashOf, openConfirmations } from './confirmations.ts'
-import type { Operation, OperationKind, OperationOf, OperationRequest } from './contract.ts'
+import type { Operation, OperationKind, OperationRequest, SettingsGroup } from './contract.ts'
 import { openCopyFlow } from './copy-flow.ts'
 import type { Databases } from './database.ts'
 import type { Operations } from './operations.ts'
-import { described, type Located, openSources, speakOf, stepsOf, toolsOf } from './sources.ts'
-import type { Uploads } from './uploads.ts'
+import { commandFor, importRequest } from './plan-request.ts'
+import { described, type ReadableFile, type SourceFile, type Sources, unpackStep } from './sources.ts'
 
 export interface FlowTools {
   config: Config
+  log: Log
   databases: Databases
   operations: Operations
-  uploads: Uploads
+  sources: Sources
   /** The app runs beside the console, and has the database open. */
   appRuns: boolean
   /** The console is the page of a boot that failed. */
   isMaintenance: boolean
+  /** The settings that a file has; its secrets are left out. */
+  settingsIn: (file: ReadableFile, counts: Record<string, number>) => Promise<SettingsGroup[]>
   /** The setup ends with the first restore. */
   onRestored: () => Promise<void>
 }
@@ -42,9 +46,8 @@ export interface Flow {
 }
 
 export function openFlow(tools: FlowTools): Flow {
-  const { config, databases, operations, appRuns, onRestored } = tools
+  const { config, log, databases, operations, sources, appRuns, onRestored } = tools
   const confirmations = openConfirmations()
-  const { locate, withPath } = openSources(tools)
   const backups = openBackupFlow(tools)
   const copies = openCopyFlow({ ...tools, confirmations })
 
@@ -73,37 +76,42 @@ export function openFlow(tools: FlowTools): Flow {
   }
 
   async function inspect(request: Extract<OperationRequest, { kind: 'inspect' }>) {
-    const file = await locate(request.source)
-    return await operations.start(
-      { kind: 'inspect', request, subject: file.name, steps: stepsOf(file, [steps.read]) },
-      async (report) => {
-        const look = async (path: string) => {
-          await report.step(steps.read)
-          const found = await inspectFile(config, path, undefined, report.rows, report.signal)
-          return { file: described(file, found) }
-        }
-        if ('path' in file) return await look(file.path).catch(speakOf(file.path, file.name))
-        return await databases.withDatabase('a look into a copy', (database) => withPath(file, database, report, look))
-      },
-    )
+    const file = await sources.locate(request.source)
+    const begun = { kind: 'inspect' as const, request, subject: file.name, steps: stepsOf(file, [steps.read]) }
+    return await operations.start(begun, async (report) => {
+      const model = await readOwnDataModel(config)
+      return await sources.withFile(file, report, async (data) => {
+        await report.step(steps.read)
+        const options = { model, onProgress: report.rows, signal: report.signal }
+        const found = await inspectFile(data.config, data.path, options)
+        // A file can be looked into, whatever is wrong with the schema: the plan will say that.
+        const settings = await tools.settingsIn(data, found.counts).catch((error: unknown) => {
+          log.warn(errorFields(asBootkeeperError(error)), `The settings in ${file.name} could not be shown.`)
+          return []
+        })
+        return { file: described(file, found), ...(settings.length > 0 ? { settings } : {}) }
+      })
+    })
   }
 
   async function plan(request: Extract<OperationRequest, { kind: 'plan' }>) {
-    const file = await locate(request.source)
-    const begun = {
-      kind: 'plan' as const,
-      request,
-      subject: file.name,
-      steps: stepsOf(file, [steps.read, steps.compare]),
-    }
+    const file = await sources.locate(request.source)
+    const names = stepsOf(file, [steps.read, steps.compare])
+    const begun = { kind: 'plan' as const, request, subject: file.name, steps: names }
     return await operations.start(begun, async (report) => {
       return await databases.withDatabase('a plan in the console', async (database) => {
-        return await withPath(file, database, report, async (path) => {
+        return await sources.withData(file, database, report, async (data) => {
           await report.step(steps.read)
-          const tools = { ...toolsOf(database), onProgress: report.rows, signal: report.signal }
-          const planned = await planImport(tools, importRequest(request, path, file.name))
+          const tools = { ...database, config: data.config, onProgress: report.rows, signal: report.signal }
+          const planned = await planImport(tools, importRequest(request, data.path, file.name))
           const confirmation = confirmations.issue(report.id, [request, planned.report])
-          return { ...planned, file: described(file, planned.file), confirmation, command: commandFor(request, file) }
+          const command = commandFor(request, file)
+          return {
+            ...planned,
+            file: described(file, planned.file),
+            confirmation,
+            ...(command === undefined ? {} : { command }),
+          }
         })
       })
     })
@@ -113,7 +121,7 @@ export function openFlow(tools: FlowTools): Flow {
     const planned = operations.find(request.plan)
     if (planned.kind !== 'plan' || planned.state !== 'done')
       throw new BootkeeperError('PLAN_CHANGED', 'There is no plan that this would confirm.')
-    const file = await locate(planned.request.source)
+    const file = await sources.locate(planned.request.source)
     const confirmed = confirmations.redeem(request.plan, request.code)
     const { name } = file
     const begun = {
@@ -124,10 +132,11 @@ export function openFlow(tools: FlowTools): Flow {
     }
     return await operations.start(begun, async (report) => {
       return await databases.withDatabase('a restore in the console', async (database) => {
-        return await withPath(file, database, report, async (path) => {
+        const { only, ...result } = await sources.withData(file, database, report, async (data) => {
           await report.step(steps.read)
           const tools = {
-            ...toolsOf(database),
+            ...database,
+            config: data.config,
             onProgress: report.rows,
             signal: report.signal,
             onPlanned({ report: now }: { report: unknown }) {
@@ -140,35 +149,39 @@ export function openFlow(tools: FlowTools): Flow {
               void report.step(steps.write)
             },
           }
-          const { mode, keepExisting } = planned.request
-          const operation = { action: 'restore', entity: 'database', ids: [name], metadata: { mode, keepExisting } }
+          const { mode, keepExisting, only } = planned.request
+          const metadata = { mode, keepExisting, ...(only ? { only } : {}) }
+          const operation = { action: 'restore', entity: 'database', ids: [name], metadata }
           const { report: counts, aside } = await database.record(operation, async (note) => {
-            const imported = await applyImport(tools, importRequest(planned.request, path, name))
+            const imported = await applyImport(tools, importRequest(planned.request, data.path, name))
             const { before, aside } = imported
             note({ ...(before ? { precededBy: before } : {}), ...(aside ? { metadata: { aside } } : {}) })
             return imported
           })
-          await onRestored()
-          return { report: counts, ...(aside ? { aside } : {}) }
+          return { report: counts, only, ...(aside ? { aside } : {}) }
         })
+        sources.forgetKey(file.source)
+        await onRestored()
+        return { ...result, ...(only ? { only } : {}) }
       })
     })
   }
 
   async function undo(request: Extract<OperationRequest, { kind: 'undo' }>) {
-    const done = operations.find(request.restore)
-    const stem = done.before
+    const { before: stem } = operations.find(request.restore)
     if (!stem) throw new BootkeeperError('BACKUP_NOT_FOUND', 'There is no backup from before this restore.')
+    const file = await sources.locateCopy(stem)
     const operation = { action: 'restore', entity: 'database', ids: [stem] }
     // A file that is swapped in is not what a running app has open: there its rows go in, in one transaction.
     if (appRuns && config.databaseUrl.startsWith('file:')) {
-      const file = { copyOf: await readManifest(config.backupsDir, stem), name: stem }
       const begun = { kind: 'undo' as const, request, subject: stem, steps: stepsOf(file, [steps.putBack]) }
       return await operations.start(begun, async (report) => {
         return await databases.withDatabase('an undo in the console', async (database) => {
-          return await withPath(file, database, report, async (path) => {
+          return await sources.withData(file, database, report, async ({ path }) => {
+            // What was decrypted lies beside the database now.
+            sources.forgetKey(file.source)
             await report.step(steps.putBack)
-            const tools = { ...toolsOf(database), onBackedUp: report.backedUp }
+            const tools = { ...database, onBackedUp: report.backedUp }
             const wanted = { path, name: stem, userName: undefined, mode: 'replace' } as const
             await database.record(operation, async (note) => {
               const { before } = await applyImport(tools, { ...wanted, keepExisting: false, strict: false })
@@ -183,7 +196,8 @@ export function openFlow(tools: FlowTools): Flow {
     return await operations.start(begun, async (report) => {
       await report.step(steps.check)
       return await databases.withGroundAlone('an undo in the console', async ({ engine, origin, record }) => {
-        const checked = await planRestore(config, engine, stem)
+        const checked = await sources.withKeyOf(file, (own) => planRestore(own, engine, stem))
+        sources.forgetKey(file.source)
         try {
           await report.step(steps.putBack)
           return await record(operation, async (note) => {
@@ -211,6 +225,10 @@ const steps = {
   putBack: 'Put it back',
 }
 
+function stepsOf({ copyOf }: SourceFile, names: string[]): string[] {
+  return copyOf === undefined ? names : [unpackStep, ...names]
+}
+
 function requireFree(operations: Operations): void {
   const running = operations.running(exclusive)
   if (!running) return
@@ -235,20 +253,4 @@ const nouns: Record<OperationKind, string> = {
   verify: 'The check',
   'check-copy': 'The check',
   'put-back': 'The restore',
-}
-
-function importRequest(
-  { mode, keepExisting, userName }: OperationOf<'plan'>['request'],
-  path: string,
-  name: string,
-): ImportRequest {
-  return { path, name, userName, mode, keepExisting: mode === 'merge' && keepExisting, strict: false }
-}
-
-function commandFor({ mode, keepExisting, userName }: OperationOf<'plan'>['request'], file: Located): string {
-  if ('copyOf' in file) return command('restore', file.copyOf.stem, '--apply')
-  const words = [file.name, '--mode', mode]
-  if (mode === 'merge' && keepExisting) words.push('--keep-existing')
-  if (userName !== undefined) words.push('--user', userName)
-  return command('import', ...words, '--apply')
 }

@@ -3,7 +3,16 @@
 
 import type { DataModel } from '../data-model.ts'
 import type { Source } from '../import-source.ts'
+import type { PartialScope } from '../scope.ts'
 import type { BulkBatch, BulkEnd } from './bulk-rows.ts'
+
+/** What of a file is imported, where that is not all of it. */
+export interface ImportChoice {
+  /** The rows of the models that are settings. */
+  settings: boolean
+  /** Rows, all that hangs on them in the file, and the rows of it that these refer to. */
+  rows: PartialScope[]
+}
 
 export interface ImportOptions {
   model: DataModel
@@ -22,6 +31,8 @@ export interface ImportOptions {
    * not have is left alone.
    */
   ofThisDatabase?: boolean
+  /** With `merge`: the rest of the file is passed over. Rows are counted as if it were not in the file. */
+  only?: ImportChoice
   /** Rows that cannot be imported are an error instead of being left out. */
   strict: boolean
   /** For columns whose default is the present moment. */

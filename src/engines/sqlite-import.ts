@@ -24,6 +24,7 @@ import { quoted } from './sqlite-rows.ts'
 import { Stage } from './sqlite-stage.ts'
 import type { StagedModel } from './sqlite-staged-rows.ts'
 import { countRows, readTables, type SqliteTableInfo } from './sqlite-tables.ts'
+import { keepChosen } from './staged-choice.ts'
 
 export interface SqliteImportOptions extends ImportOptions {
   databasePath: string
@@ -42,7 +43,8 @@ export async function stageImport(options: SqliteImportOptions, mayWrite: boolea
     database.pragma('synchronous = full')
     prepareForImport(database, options.now)
     const file = fileOf(databasePath)
-    let way = (await stageBulk(database, options)) ?? (await stageGeneral(database, options))
+    const bulk = options.only ? undefined : await stageBulk(database, options)
+    let way = bulk ?? (await stageGeneral(database, options))
     // From then on nobody can replace the file; a boot may have done so while the rows were read.
     const requireSameFile = () => {
       if (fileOf(databasePath) === file) return
@@ -147,7 +149,10 @@ export async function stageGeneral(
   stage.resolve()
   database.exec('COMMIT')
   await settle(stage)
-  const inFile = stage.models.filter(({ mapping }) => Object.hasOwn(source.header.models, mapping.name))
+  if (options.only) keepChosen(stage, options.only)
+  const inFile = stage.models.filter(
+    ({ mapping, rows }) => Object.hasOwn(source.header.models, mapping.name) && (!options.only || rows > 0),
+  )
   const leftOut = stage.models.filter(({ hasLeftOut }) => hasLeftOut)
   return {
     isBulk: false,
@@ -307,10 +312,10 @@ function differences(read: {
   const notInFile: ImportReport['notInFile'] = []
   for (const [model, rows] of read.unknown) notInSchema.push({ model, rows })
   for (const { rows, mapping, lost } of read.models) {
-    if (mapping.source.fields.length === 0) continue
+    if (mapping.source.fields.length === 0 || rows === 0) continue
     for (const [field, count] of lost) notInSchema.push({ model: mapping.name, field, rows: count })
     const fields = mapping.missing.filter((field) => !field.isAutoincrement).map((field) => field.name)
-    if (fields.length > 0 && rows > 0 && !mapping.source.isPartial) notInFile.push({ model: mapping.name, fields })
+    if (fields.length > 0 && !mapping.source.isPartial) notInFile.push({ model: mapping.name, fields })
   }
   return { notInSchema, notInFile }
 }

@@ -47,7 +47,7 @@ export function openSqliteReader(databasePath: string, dataModel: DataModel): Sq
   try {
     database.pragma(`cache_size = -${cacheKilobytes}`)
     database.pragma('temp_store = memory')
-    defineFunctions(database)
+    defineRowFunctions(database)
     // The first read after BEGIN is the moment that everything is read as of.
     database.exec('BEGIN; SELECT count(*) FROM sqlite_master')
     requireUtf8(database)
@@ -72,7 +72,8 @@ function requireUtf8(database: Database.Database): void {
   )
 }
 
-function defineFunctions(database: Database.Database): void {
+/** What sqlite-rows.ts needs of a connection. */
+export function defineRowFunctions(database: Database.Database): void {
   const options = { deterministic: true, directOnly: true }
   database.function(sqliteFunctions.base64, options, (blob) => (blob as Buffer).toString('base64'))
   database.function(sqliteFunctions.finite, options, (value, model, field, row) => {

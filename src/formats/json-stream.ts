@@ -59,7 +59,7 @@ function asJson(file: string, read: () => void): void {
   } catch (cause) {
     if (cause instanceof BootkeeperError) throw cause
     const byte = /absolute position "(\d+)"/.exec((cause as Error).message)?.[1]
-    const where = byte === undefined ? 'it ends too early' : `byte ${Number(byte) + 1} is where it stops to be`
+    const where = byte === undefined ? 'it ends too early' : `it is broken at byte ${Number(byte) + 1}`
     const what = cause instanceof TypeError ? 'is no text in UTF-8' : `is not JSON: ${where}`
     throw new BootkeeperError('FORMAT_UNKNOWN', `${file} ${what}.`, {
       cause,

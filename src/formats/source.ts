@@ -141,7 +141,7 @@ function parseJson(path: string, text: string): unknown {
     return JSON.parse(text)
   } catch (cause) {
     const line = lineOfSyntaxError(text)
-    throw new BootkeeperError('FORMAT_UNKNOWN', `${path} is not JSON: line ${line} is where it stops to be.`, {
+    throw new BootkeeperError('FORMAT_UNKNOWN', `${path} is not JSON: it is broken in line ${line}.`, {
       cause,
       next: 'If the file was cut short, take it again from where it came from.',
     })

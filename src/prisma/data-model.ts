@@ -67,7 +67,8 @@ function enumType(source: Dmmf['enums'][number]): EnumType {
 }
 
 function modelOf(source: DmmfModel, enums: EnumType[], documents: DmmfModel[]): Model {
-  const fields = source.fields.filter((field) => field.kind !== 'object').map((field) => fieldOf(field, enums))
+  const fields = source.fields.filter((field) => field.kind !== 'object').map((field) => fieldOf(field, enums, source))
+  for (const field of source.fields) healthOf(field, source)
   const ids = fields.filter((field) => field.isId).map((field) => field.name)
   const annotations = annotationsOf(source.documentation)
   const protectedField = annotations.get('protected')
@@ -86,13 +87,15 @@ function modelOf(source: DmmfModel, enums: EnumType[], documents: DmmfModel[]): 
     ],
     naturalKey: [],
     isJoinTable: false,
+    ...describedBy(source.documentation),
     isConfig: annotations.has('config'),
+    isUser: annotations.has('user'),
     isTransient: annotations.has('transient'),
     ...(protectedField ? { protectedField } : {}),
   }
 }
 
-function fieldOf(source: DmmfField, enums: EnumType[]): Field {
+function fieldOf(source: DmmfField, enums: EnumType[], model: DmmfModel): Field {
   const [nativeName, nativeArgs] = source.nativeType ?? []
   const byName = enums.find(({ name }) => name === source.type)
   const generator = (source.default as { name?: string } | undefined)?.name
@@ -107,7 +110,9 @@ function fieldOf(source: DmmfField, enums: EnumType[]): Field {
     isUnique: source.isUnique,
     isAutoincrement: generator === 'autoincrement',
     isUpdatedAt: source.isUpdatedAt ?? false,
+    ...describedBy(source.documentation),
     isSecret: annotationsOf(source.documentation).has('secret'),
+    ...healthOf(source, model),
     hasDefault: source.hasDefaultValue,
     ...(source.default === undefined ? {} : { default: source.default }),
     ...(nativeName ? { nativeType: { name: nativeName, args: [...(nativeArgs ?? [])] } } : {}),
@@ -131,10 +136,40 @@ function relationOf(source: DmmfField, model: string, documents: DmmfModel[]): R
   }
 }
 
+const annotation = /^\s*@(config|user|transient|secret|protected|health)\b[ \t]*(\S*)/gm
+
 /** `@config`, `@protected isAdmin`: one annotation a line, its argument as the value. */
 function annotationsOf(documentation: string | undefined): Map<string, string> {
-  const matches = (documentation ?? '').matchAll(/^\s*@(config|transient|secret|protected)\b[ \t]*(\w*)/gm)
+  const matches = (documentation ?? '').matchAll(annotation)
   return new Map([...matches].map((match) => [match[1] ?? '', match[2] ?? '']))
+}
+
+/** The lines of the comment that are for people. */
+function describedBy(documentation: string | undefined): { description?: string } {
+  const lines = (documentation ?? '').split('\n').filter((line) => !/^\s*@\w/.test(line))
+  const description = lines.join(' ').replace(/\s+/g, ' ').trim()
+  return description === '' ? {} : { description }
+}
+
+/** Throws SCHEMA_INVALID where nobody could ever ask for it. */
+function healthOf(source: DmmfField, model: DmmfModel): { healthPath?: string } {
+  const annotations = annotationsOf(source.documentation)
+  const path = annotations.get('health')
+  if (path === undefined) return {}
+  const reason =
+    source.type !== 'String' || source.isList
+      ? 'belongs to a String, the address of a service'
+      : !annotationsOf(model.documentation).has('config')
+        ? 'belongs to a field of a model with @config, where settings are'
+        : annotations.has('secret')
+          ? 'does not go with @secret: an address that is tested is shown'
+          : !/^\/(?!\/)[^\s#\\]*$/.test(path)
+            ? `takes a path that begins with one /, such as @health /status, not "${path}"`
+            : undefined
+  if (reason === undefined) return { healthPath: path }
+  throw new BootkeeperError('SCHEMA_INVALID', `${model.name}.${source.name}: @health ${reason}.`, {
+    next: 'Correct the comment above the field in the schema.',
+  })
 }
 
 /**
@@ -189,6 +224,7 @@ function joinTable(
     naturalKey: [],
     isJoinTable: true,
     isConfig: false,
+    isUser: false,
     isTransient: models.some((model) => model.isTransient && (model.name === targets.A || model.name === targets.B)),
   }
 }

@@ -46,7 +46,7 @@ export function exportOf(model: DataModel, databasePath: string): string {
 }
 
 type How = Partial<
-  Pick<ImportOptions, 'mode' | 'keepExisting' | 'strict'> & {
+  Pick<ImportOptions, 'mode' | 'keepExisting' | 'strict' | 'only'> & {
     userName: string
     apply: boolean
     /** Where the straight way would do, the general one all the same. */

@@ -83,7 +83,9 @@ export async function sqliteExport({ model, sql }: Schema, rowsSeed: number, mos
   return target
 }
 
-type How = Partial<Pick<ImportOptions, 'mode' | 'keepExisting' | 'strict'> & { apply: boolean; userName: string }>
+type How = Partial<
+  Pick<ImportOptions, 'mode' | 'keepExisting' | 'strict' | 'only'> & { apply: boolean; userName: string }
+>
 
 export async function importInto(url: string, model: DataModel, file: string, how: How = {}): Promise<ImportReport> {
   const { apply = true, userName, ...rest } = how

@@ -47,6 +47,7 @@ test('views are left out, join tables and annotations are there', async () => {
 }
 ${datasource}
 /// People.
+/// @user
 /// @protected isAdmin
 model User {
   id      Int     @id @map("user_id")
@@ -67,10 +68,11 @@ view Totals {
 }`
   const { models } = await readDataModel([{ path: 'schema.prisma', content }])
   expect(models.map(({ name }) => name)).toEqual(['User', 'Group', '_GroupToUser', '_friends'])
-  expect(models[0]).toMatchObject({ table: 'users', protectedField: 'isAdmin', primaryKey: ['id'] })
+  expect(models[0]).toMatchObject({ table: 'users', isUser: true, protectedField: 'isAdmin', primaryKey: ['id'] })
   expect(models[0]?.fields.find(({ name }) => name === 'token')?.isSecret).toBe(true)
   expect(models[2]).toMatchObject({
     isJoinTable: true,
+    isUser: false,
     fields: [
       { name: 'A', type: 'String' },
       { name: 'B', type: 'Int' },
@@ -84,6 +86,38 @@ view Totals {
       { kind: 'relation', name: 'B' },
     ],
   })
+})
+
+test('comments are for people, @health says what a service is asked; where it makes no sense it is refused', async () => {
+  const config = (field: string, annotation = '@config') =>
+    `${datasource}/// The settings.\n/// ${annotation}\nmodel Settings {\n  id Int @id\n${field}\n}`
+  const read = (content: string) => readDataModel([{ path: 'schema.prisma', content }])
+  const { models } = await read(
+    config(
+      '  /// Where mail goes,\n  /// such as http://mail\n  /// @health /api/v1/up?x=1\n  url String? /// @other thing',
+    ),
+  )
+  expect(models[0]).toMatchObject({ description: 'The settings.', isConfig: true })
+  expect(models[0]?.fields[1]).toMatchObject({ healthPath: '/api/v1/up?x=1' })
+  expect(models[0]?.fields[1]?.description).toBe('Where mail goes, such as http://mail')
+  expect(models[0]?.fields[0]).not.toHaveProperty('description')
+  const wrong = [
+    [config('  /// @health /up\n  port Int?'), 'belongs to a String'],
+    [config('  /// @health up\n  url String?'), 'a path that begins with one /, such as @health /status, not "up"'],
+    [config('  /// @health\n  url String?'), 'not ""'],
+    [config('  /// @health //elsewhere/up\n  url String?'), 'not "//elsewhere/up"'],
+    [config('  /// @health /up\n  /// @secret\n  url String?'), 'does not go with @secret'],
+    [config('  /// @health /up\n  url String?', 'No annotation.'), 'a model with @config'],
+    [
+      `${config('  /// @health /up\n  other Other @relation(fields: [id], references: [id])')}\nmodel Other {\n  id Int @id\n  s Settings?\n}`,
+      'belongs to a String',
+    ],
+  ] as const
+  for (const [schema, reason] of wrong)
+    await expect(read(schema), schema).rejects.toMatchObject({
+      code: 'SCHEMA_INVALID',
+      message: expect.stringContaining(reason),
+    })
 })
 
 test('the rule of the natural key, one case each', async () => {

@@ -4,34 +4,50 @@ import { useState } from 'preact/hooks'
 import type { Failure, OperationOf } from '../../src/console/contract.ts'
 import { Submit, useAttempt } from './attempt.tsx'
 import { begin } from './begin.ts'
+import { type Choice, ChoiceFields, everything, hasChoice, listTitles, wordsOf } from './choice.tsx'
 import { counted, formatCount, formatTime } from './format.ts'
 import { FailureBox, Field, Journey, Page, WideTable } from './parts.tsx'
+import { SettingsInFile } from './settings-in-file.tsx'
 
 type File = NonNullable<OperationOf<'inspect'>['result']>['file']
+
+/** By file, for who comes back to it from the plan. */
+const chosen = new Map<string, Choice>()
 
 export function ContentsView({ operation }: { operation: OperationOf<'inspect'> }) {
   const { file } = operation.result!
   const needsUser = file.users?.some(({ name }) => name === null) ?? false
   const [mode, setMode] = useState<'replace' | 'merge'>(needsUser ? 'merge' : 'replace')
+  const place = JSON.stringify(operation.request.source)
+  const [choice, setChoice] = useState(chosen.get(place) ?? everything)
+  const [unchosen, setUnchosen] = useState<string>()
   const [keepExisting, setKeepExisting] = useState(false)
   const [userName, setUserName] = useState('')
   const [problem, setProblem] = useState<string>()
   const { failure, isBusy, attempt } = useAttempt()
 
+  const isPart = choice.what !== 'everything'
+
   async function submit(event: Event) {
     event.preventDefault()
     const name = userName.trim()
     setProblem(needsUser && !name ? 'Say whose data this is: the file does not.' : undefined)
-    if (needsUser && !name) return
+    const only = wordsOf(choice, file)
+    setUnchosen(only?.length === 0 ? 'Choose one user at least.' : undefined)
+    if (only?.length === 0) document.querySelector<HTMLElement>('input[name="user"]')?.focus()
+    if ((needsUser && !name) || only?.length === 0) return
     const { source } = operation.request
-    await attempt(() => begin({ kind: 'plan', source, mode, keepExisting, ...(needsUser ? { userName: name } : {}) }))
+    const how = only ? { mode: 'merge' as const, only } : { mode }
+    await attempt(() => begin({ kind: 'plan', source, ...how, keepExisting, ...(needsUser ? { userName: name } : {}) }))
   }
 
   return (
     <Page title="This is in the file" lead={<span class="file-name">{operation.subject}</span>}>
       <Journey at={1} />
       <Facts file={file} />
-      {file.users ? <Users users={file.users} /> : <Counts counts={file.counts} />}
+      {file.users && file.users.length > 0 && <Users file={file} users={file.users} />}
+      {(!file.users || file.engine) && <Counts counts={file.counts} />}
+      <SettingsInFile groups={operation.result!.settings ?? []} source={operation.request.source} />
       <Warnings file={file} />
       <form onSubmit={submit} noValidate>
         {needsUser && (
@@ -51,24 +67,45 @@ export function ContentsView({ operation }: { operation: OperationOf<'inspect'> 
             )}
           </Field>
         )}
+        {hasChoice(file) && (
+          <ChoiceFields
+            file={file}
+            choice={choice}
+            problem={unchosen}
+            onChange={(next) => {
+              chosen.set(place, next)
+              setChoice(next)
+              setUnchosen(undefined)
+            }}
+          />
+        )}
         <fieldset>
           <legend>How should it go in?</legend>
-          <label class="choice">
-            <input type="radio" name="mode" checked={mode === 'replace'} onChange={() => setMode('replace')} />
-            <span>
-              <strong>Replace</strong>
-              <span class="fine block">The data becomes what the file says. What only this app has goes away.</span>
-            </span>
-          </label>
-          <label class="choice">
-            <input type="radio" name="mode" checked={mode === 'merge'} onChange={() => setMode('merge')} />
-            <span>
-              <strong>Merge</strong>
-              <span class="fine block">The file is added to what is there. Nothing goes away.</span>
-            </span>
-          </label>
-          {mode === 'merge' && (
-            <label class="choice inner">
+          {isPart ? (
+            <p>
+              It is added to what is there, and nothing goes away: other users may share what a chosen one has, so a
+              part never replaces.
+            </p>
+          ) : (
+            <>
+              <label class="choice">
+                <input type="radio" name="mode" checked={mode === 'replace'} onChange={() => setMode('replace')} />
+                <span>
+                  <strong>Replace</strong>
+                  <span class="fine block">The data becomes what the file says. What only this app has goes away.</span>
+                </span>
+              </label>
+              <label class="choice">
+                <input type="radio" name="mode" checked={mode === 'merge'} onChange={() => setMode('merge')} />
+                <span>
+                  <strong>Merge</strong>
+                  <span class="fine block">The file is added to what is there. Nothing goes away.</span>
+                </span>
+              </label>
+            </>
+          )}
+          {(isPart || mode === 'merge') && (
+            <label class={isPart ? 'choice' : 'choice inner'}>
               <input
                 type="checkbox"
                 checked={keepExisting}
@@ -140,16 +177,19 @@ function Facts({ file }: { file: File }) {
   )
 }
 
-function Users({ users }: { users: NonNullable<File['users']> }) {
+function Users({ file, users }: { file: File; users: NonNullable<File['users']> }) {
+  const title = listTitles(file)
   const lists = [...new Set(users.flatMap(({ entries }) => Object.keys(entries)))]
   return (
-    <WideTable caption={`${counted(users.length, 'user')}, with the entries of each list`}>
+    <WideTable
+      caption={`${counted(users.length, 'user')}${file.moreUsers ? ` of ${formatCount(users.length + file.moreUsers)}` : ''}, with the entries of each list`}
+    >
       <thead>
         <tr>
           <th scope="col">User</th>
           {lists.map((list) => (
             <th key={list} scope="col" class="number">
-              {list.replace(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)}
+              {title(list)}
             </th>
           ))}
         </tr>

@@ -13,12 +13,22 @@ export function Welcome({ overview, onPassedBy }: { overview: Overview; onPassed
             You have a backup or an export, of this version or an old one. See what is in it, then get all of it back.
           </span>
         </a>
-        <button type="button" class="door" onClick={onPassedBy}>
-          <strong>Start afresh</strong>
-          <span>
-            Begin with what is there: on a new install, an empty database. You can still bring data back at any time.
-          </span>
-        </button>
+        {overview.hasSettings ? (
+          <a class="door" href="#/settings">
+            <strong>Start afresh</strong>
+            <span>
+              Begin with what is there: on a new install, an empty database. Fill in the settings, or leave them for
+              later. You can still bring data back at any time.
+            </span>
+          </a>
+        ) : (
+          <button type="button" class="door" onClick={onPassedBy}>
+            <strong>Start afresh</strong>
+            <span>
+              Begin with what is there: on a new install, an empty database. You can still bring data back at any time.
+            </span>
+          </button>
+        )}
       </div>
     </Page>
   )

@@ -10,6 +10,7 @@ import { Broken } from './maintenance.tsx'
 import { FailureBox, Page, Waiting } from './parts.tsx'
 import { ChooseFile, OperationPage } from './restore.tsx'
 import { takeSetupCode, useRoute } from './route.ts'
+import { SettingsPage } from './settings.tsx'
 import { Claim, SignIn } from './sign-in.tsx'
 import { Status } from './status.tsx'
 
@@ -76,7 +77,10 @@ function Inside({ isOpen, onSignedOut }: { isOpen: boolean; onSignedOut: () => v
     onSignedOut()
   }
 
-  const links = { '': 'Status', restore: 'Restore', backups: 'Backups' }
+  const links = {
+    ...{ '': 'Status', restore: 'Restore', backups: 'Backups' },
+    ...(overview?.hasSettings ? { settings: 'Settings' } : {}),
+  }
   const now = section === 'status' ? '' : section
   return (
     <Frame
@@ -120,10 +124,11 @@ function Section({
   section: string
   id: string | undefined
   overview: Overview
-  onPassedBy: () => void
+  onPassedBy: () => Promise<void>
 }) {
   if (section === 'restore') return id ? <OperationPage key={id} id={id} /> : <ChooseFile overview={overview} />
   if (section === 'backups') return id ? <OperationPage key={id} id={id} /> : <Backups />
+  if (section === 'settings') return <SettingsPage overview={overview} onFinished={onPassedBy} />
   const { failure } = overview
   if (failure && (section === '' || section === 'status')) return <Broken overview={{ ...overview, failure }} />
   if (section === '' && !overview.isSetUp) return <Welcome overview={overview} onPassedBy={onPassedBy} />

@@ -2,6 +2,7 @@
 
 import type { OperationOf, PlanResult } from '../../src/console/contract.ts'
 import { begin } from './begin.ts'
+import { sayChoice } from './choice.tsx'
 import { Confirm } from './confirm.tsx'
 import { counted, formatCount } from './format.ts'
 import { Journey, Page, WideTable } from './parts.tsx'
@@ -19,7 +20,7 @@ const columns = [
 ] as const
 
 export function PlanView({ operation }: { operation: OperationOf<'plan'> }) {
-  const { report, confirmation, into } = operation.result!
+  const { report, confirmation, into, command } = operation.result!
   const sum = (key: (typeof columns)[number]['key']) => report.models.reduce((total, model) => total + model[key], 0)
   const changes = sum('created') + sum('updated') + sum('removed')
   const isNothing = changes === 0 && into === 'present'
@@ -29,7 +30,12 @@ export function PlanView({ operation }: { operation: OperationOf<'plan'> }) {
   return (
     <Page title="This is what would change" lead={lead}>
       <Journey at={2} />
-      <PlanTable report={report} />
+      {operation.request.only && (
+        <p class="chosen">
+          <strong>Of the file only:</strong> {sayChoice(operation.request.only)}. All else stays as it is.
+        </p>
+      )}
+      <PlanTable report={report} isPart={operation.request.only !== undefined} />
       <Details report={report} hasLines={operation.result!.file.hasLines} />
       {into === 'new' && (
         <p class="note">There is no database that can be read: a new one is made, and what is there is set aside.</p>
@@ -53,12 +59,14 @@ export function PlanView({ operation }: { operation: OperationOf<'plan'> }) {
           lookAgain={() => begin(operation.request)}
         />
       )}
-      <details class="fine">
-        <summary>The same in a terminal</summary>
-        <p>
-          <code>{operation.result!.command}</code>
-        </p>
-      </details>
+      {command && (
+        <details class="fine">
+          <summary>The same in a terminal</summary>
+          <p>
+            <code>{command}</code>
+          </p>
+        </details>
+      )}
     </Page>
   )
 }
@@ -73,7 +81,7 @@ function summary(created: number, updated: number, removed: number): string {
   return parts.length > 0 ? `${parts.join(', ')}.` : 'A new database would be made, without rows.'
 }
 
-function PlanTable({ report: { models } }: { report: Report }) {
+function PlanTable({ report: { models }, isPart }: { report: Report; isPart: boolean }) {
   const used = columns.filter(({ key }) => models.some((model) => model[key] > 0))
   const shown = models.filter((model) => model.rows > 0 || columns.some(({ key }) => model[key] > 0))
   if (shown.length === 0) return <p class="note">Neither the file nor the database has a row.</p>
@@ -84,7 +92,7 @@ function PlanTable({ report: { models } }: { report: Report }) {
           <tr>
             <th scope="col">What</th>
             <th scope="col" class="number">
-              in the file
+              {isPart ? 'chosen' : 'in the file'}
             </th>
             {used.map(({ key, title }) => (
               <th key={key} scope="col" class="number">

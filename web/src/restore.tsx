@@ -13,6 +13,7 @@ import { formatBytes } from './format.ts'
 import { FailureBox, Journey, Page, Steps, Waiting } from './parts.tsx'
 import { PlanView } from './plan.tsx'
 import { BackedUp, Restored, UndoButton, Undone, Verified } from './results.tsx'
+import { Unlock } from './unlock.tsx'
 
 export function ChooseFile({ overview }: { overview: Overview }) {
   const [failure, setFailure] = useState<Failure>()
@@ -95,7 +96,8 @@ export function ChooseFile({ overview }: { overview: Overview }) {
           </label>
           <p class="or">or drop it here</p>
           <p id="file-hint" class="fine">
-            JSON, plain or packed with gzip, zstd or bzip2, up to {formatBytes(overview.uploadLimitBytes)}
+            JSON, plain, packed with gzip, zstd or bzip2, or encrypted with age, up to{' '}
+            {formatBytes(overview.uploadLimitBytes)}
           </p>
         </div>
       )}
@@ -138,6 +140,7 @@ export function OperationPage({ id }: { id: string }) {
   if (!operation || operation.id !== id)
     return <Waiting what={isLost ? 'The server does not answer yet …' : 'One moment …'} />
   if (operation.state === 'running') return <Running operation={operation} isLost={isLost} />
+  if (operation.error?.needs) return <Unlock key={id} operation={operation} />
   if (operation.state === 'failed') return <Failed operation={operation} />
   switch (operation.kind) {
     case 'inspect':
@@ -215,7 +218,9 @@ function Failed({ operation }: { operation: Operation }) {
 function Again({ operation }: { operation: Operation }) {
   const { failure, attempt } = useAttempt()
   const isConfirmed = operation.kind === 'restore' || operation.kind === 'put-back'
+  const isWrongChoice = operation.kind === 'plan' && operation.error?.code === 'NOT_IN_FILE'
   async function again() {
+    if (isWrongChoice) return await begin({ kind: 'inspect', source: operation.request.source })
     if (!isConfirmed) return await begin(operation.request)
     const planned = await call('GET /api/operations/:id', { id: operation.request.plan })
     await begin(planned.request)
@@ -224,7 +229,7 @@ function Again({ operation }: { operation: Operation }) {
     <>
       {failure && <p class="problem">{`${failure.message} ${failure.next}`}</p>}
       <button type="button" class="main" onClick={() => attempt(again)}>
-        {isConfirmed ? 'Look at the plan again' : 'Try again'}
+        {isWrongChoice ? 'Choose again' : isConfirmed ? 'Look at the plan again' : 'Try again'}
       </button>
     </>
   )

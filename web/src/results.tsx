@@ -5,12 +5,13 @@ import { useRef } from 'preact/hooks'
 import type { OperationOf } from '../../src/console/contract.ts'
 import { useAttempt } from './attempt.tsx'
 import { begin } from './begin.ts'
+import { sayChoice } from './choice.tsx'
 import { counted, formatBytes, formatCount, formatTime } from './format.ts'
 import { FailureBox, Journey, Page } from './parts.tsx'
 
 export function Restored({ operation }: { operation: OperationOf<'restore'> }) {
   const { before } = operation
-  const { report, aside } = operation.result!
+  const { report, aside, only } = operation.result!
   const sum = (kind: 'created' | 'updated' | 'removed') =>
     report.models.reduce((total, model) => total + model[kind], 0)
   return (
@@ -24,6 +25,7 @@ export function Restored({ operation }: { operation: OperationOf<'restore'> }) {
           <strong class="file-name">{operation.subject}</strong> was restored
           {operation.endedAt ? ` on ${formatTime(operation.endedAt)}` : ''}.
         </p>
+        {only && <p>Of the file only: {sayChoice(only)}.</p>}
         {before && (
           <p>
             What was there before is kept as <code class="stem">{before}</code>.
