@@ -187,7 +187,8 @@ function fail(operation: Operation, error: BootkeeperError): void {
   operation.endedAt ??= new Date().toISOString()
   delete operation.rows
   const writes = ['restore', 'undo', 'put-back'].includes(operation.kind)
-  if (error.code === 'INTERRUPTED' && !writes) operation.error.safe = 'Nothing was changed.'
+  if (error.code === 'INTERRUPTED' && !writes)
+    Object.assign(operation.error, { safe: 'Nothing was changed.', next: 'Try again.' })
 }
 
 function interrupted(message: string): BootkeeperError {

@@ -17,7 +17,7 @@ import { openCopyFlow } from './copy-flow.ts'
 import type { Databases } from './database.ts'
 import type { Operations } from './operations.ts'
 import { commandFor, importRequest } from './plan-request.ts'
-import { type ReadableFile, type SourceFile, type Sources, unpackStep } from './sources.ts'
+import { described, type ReadableFile, type SourceFile, type Sources, unpackStep } from './sources.ts'
 
 export interface FlowTools {
   config: Config
@@ -89,7 +89,7 @@ export function openFlow(tools: FlowTools): Flow {
           log.warn(errorFields(asBootkeeperError(error)), `The settings in ${file.name} could not be shown.`)
           return []
         })
-        return { file: found, ...(settings.length > 0 ? { settings } : {}) }
+        return { file: described(file, found), ...(settings.length > 0 ? { settings } : {}) }
       })
     })
   }
@@ -106,7 +106,12 @@ export function openFlow(tools: FlowTools): Flow {
           const planned = await planImport(tools, importRequest(request, data.path, file.name))
           const confirmation = confirmations.issue(report.id, [request, planned.report])
           const command = commandFor(request, file)
-          return { ...planned, confirmation, ...(command === undefined ? {} : { command }) }
+          return {
+            ...planned,
+            file: described(file, planned.file),
+            confirmation,
+            ...(command === undefined ? {} : { command }),
+          }
         })
       })
     })

@@ -7,6 +7,7 @@ import type { Config } from '../config.ts'
 import { BootkeeperError } from '../errors.ts'
 import { withExportOfCopy } from '../export-copy.ts'
 import { exportPath } from '../import.ts'
+import type { FileDescription } from '../import-child.ts'
 import { copyOf, exportOf, readManifest } from '../manifest.ts'
 import type { Source } from './contract.ts'
 import type { Database, Databases } from './database.ts'
@@ -22,6 +23,8 @@ export interface SourceFile {
   path: string
   /** The stem, where there is only a raw copy. */
   copyOf?: string
+  /** Of a copy: when it was made, and by which app. What is read out of it is always of this moment. */
+  made?: Pick<FileDescription, 'createdAt' | 'app'>
 }
 
 /** What can be read as a file of data. */
@@ -30,6 +33,13 @@ export interface ReadableFile {
   name: string
   /** The settings, with the key that opens it. */
   config: Config
+}
+
+/** Of a copy: what it is itself, and not the file that was made of it just now. */
+export function described(file: SourceFile, found: FileDescription): FileDescription {
+  if (file.made === undefined) return found
+  const { version: _, ...rest } = found
+  return { ...rest, title: 'Raw copy of the database', ...file.made }
 }
 
 export const unpackStep = 'Check the copy and read its data out of it'
@@ -49,8 +59,9 @@ export function openSources(config: Config, uploads: Uploads, databases: Databas
     const manifest = await readManifest(config.backupsDir, backup)
     const file = copyOf(manifest)
     if (!file) throw new BootkeeperError('BACKUP_NOT_FOUND', `${manifest.stem} has no copy.`)
-    const { stem } = manifest
-    return { source: { backup: stem }, name: stem, path: join(config.backupsDir, file.name), copyOf: stem }
+    const { stem, createdAt, app } = manifest
+    const made = { createdAt, ...(app ? { app: `${app.name} ${app.version}` } : {}) }
+    return { source: { backup: stem }, name: stem, path: join(config.backupsDir, file.name), copyOf: stem, made }
   }
 
   /** Under the ops lock, for as long as `use` runs. `report` gets the step that reads a copy. */

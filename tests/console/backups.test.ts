@@ -157,6 +157,7 @@ test.each(['plain', 'encrypted'])(
     expect(inspected.error).toBeUndefined()
     expect(inspected.steps.map(({ state }) => state)).toEqual(['done', 'done'])
     expect(inspected.result!.file.counts).toMatchObject({ User: 1, Media: 1, UserMedia: 1 })
+    expect(inspected.result!.file).toMatchObject({ title: 'Raw copy of the database', createdAt: view.createdAt })
     expect(leftovers(app)).toEqual([])
     const done = await restored(console, source)
     expect(contents(app)).toEqual(before)
