@@ -18,9 +18,9 @@ export function failurePage(content: FailureContent): string {
     `<h1>${escapeHtml(content.app)} did not start</h1>
 <p class="what"><span class="code">${escapeHtml(code)}</span> ${escapeHtml(meaning)}</p>
 <dl><dt>Your data</dt><dd>${escapeHtml(safe)}</dd>
-<dt>What to do</dt><dd>Read the last lines of the container's log: they name what happened exactly, and the step to take.
+<dt>What to do</dt><dd>Read the last lines of the log: they name what happened exactly, and the step to take.
 This page can be seen by anybody, so it does not.</dd>
-<dt>Then</dt><dd>Restart the container: the boot begins again from the first step.</dd></dl>`,
+<dt>Then</dt><dd>Restart the container, or the program: the boot begins again from the first step.</dd></dl>`,
   )
 }
 

@@ -20,7 +20,7 @@ test('backups: verified, drilled, pinned, deleted, damaged, none, out of reach; 
   const console = await openTestConsole(app)
   const { page, faults } = await signedIn(console)
   const [first, second] = [await taken(), await taken()]
-  const of = (button: string, stem: string) => page.getByRole('button', { name: `${button} ${stem}` })
+  const of = (button: string, stem: string) => page.getByRole('button', { name: `${button} ${stem}`, exact: true })
   const toList = async () => {
     await page.goto(`${console.url}/#/backups`)
     await heading(page, 'Backups')

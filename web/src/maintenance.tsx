@@ -82,8 +82,8 @@ export function StartAgain() {
       {state === 'starting' && <Waiting what={`${app} is starting. This page opens again when something answers …`} />}
       {state === 'silent' && (
         <p class="note" role="status">
-          Nothing has answered for a while. The start may take long, or the app may listen on another port: the log of
-          the container says how far it is.
+          Nothing has answered for a while. The start may take long, or the app may listen on another port: the log says
+          how far it is.
         </p>
       )}
       {state !== 'starting' && (

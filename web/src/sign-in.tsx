@@ -39,7 +39,7 @@ export function Claim({ app, givenCode, onDone }: { app: string; givenCode: stri
           problem={problems.code}
           hint={
             <>
-              It stands in the log of the container, in the last lines of the newest start. With Docker:{' '}
+              It stands in the log, in the last lines of the newest start: in the terminal, or with Docker{' '}
               <code>docker compose logs</code>
             </>
           }
