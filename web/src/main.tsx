@@ -79,7 +79,7 @@ function Inside({ isOpen, onSignedOut }: { isOpen: boolean; onSignedOut: () => v
 
   const links = {
     ...{ '': 'Status', restore: 'Restore', backups: 'Backups' },
-    ...(overview?.hasSettings ? { settings: 'Settings' } : {}),
+    ...(overview?.hasSettings && !overview.failure ? { settings: 'Settings' } : {}),
   }
   const now = section === 'status' ? '' : section
   return (
