@@ -3,18 +3,18 @@
 // Guarantees: without a session nothing but the claim and the sign-in is answered, unknown paths included; an input that
 // the contract does not allow reaches no code; every refusal is logged.
 
-import { createReadStream } from 'node:fs'
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { join } from 'node:path'
 import type { Config } from '../config.ts'
-import { asBootkeeperError, BootkeeperError, type ErrorCode } from '../errors.ts'
+import { BootkeeperError } from '../errors.ts'
 import type { Log } from '../log.ts'
 import { exportOf, readManifest, verifyFile } from '../manifest.ts'
 import type { Access, NewSession, Session } from './access.ts'
+import { refuse, sendFile, sendJson, streamOperation } from './answers.ts'
 import { listForPage, pin, remove } from './backup-list.ts'
-import { type Call, type Failure, type Input, inputs, type Outputs } from './contract.ts'
+import { type Call, type Input, inputs, type Outputs } from './contract.ts'
 import { openDatabases } from './database.ts'
-import { failureOf, openOperations } from './operations.ts'
+import { openOperations } from './operations.ts'
 import { overviewOf } from './overview.ts'
 import { cookieOf, isSecure, readJson, requireOwnOrigin } from './request.ts'
 import { exclusive, openFlow } from './restore-flow.ts'
@@ -172,7 +172,7 @@ export async function openApi(tools: ApiTools): Promise<Api> {
       try {
         requireOwnOrigin(request, config.consoleHosts)
         const ticket = /^\/api\/downloads\/([\w-]+)$/.exec(path)?.[1]
-        if (ticket !== undefined && request.method === 'GET') return await download(ticket, response)
+        if (ticket !== undefined && request.method === 'GET') return sendFile(response, tickets.take(ticket))
         const session = access.find(cookieOf(request, access.cookieName), tokenOf(request))
         const asked = { request, response, address, session }
         const found = findCall(request.method ?? '', path)
@@ -181,11 +181,11 @@ export async function openApi(tools: ApiTools): Promise<Api> {
         if (request.method === 'POST' && path === '/api/uploads')
           return sendJson(response, 201, await uploads.receive(request))
         const watched = /^\/api\/operations\/([\w-]+)\/events$/.exec(path)?.[1]
-        if (watched !== undefined && request.method === 'GET') return stream(watched, response)
+        if (watched !== undefined && request.method === 'GET') return streamOperation(response, operations, watched)
         if (!found) throw new BootkeeperError('REQUEST_REFUSED', 'There is no such call.', { next: 'Reload the page.' })
         sendJson(response, 200, await run(found.name, found.parameters, asked))
       } catch (thrown) {
-        refuse(thrown, request, response, `${request.method} ${path} from ${address}`)
+        refuse(response, thrown, log, `${request.method} ${path} from ${address}`)
       }
     },
     close: () => operations.close(),
@@ -225,62 +225,6 @@ export async function openApi(tools: ApiTools): Promise<Api> {
       `${access.cookieName}=${value}; Path=/api; Max-Age=${maxAgeSeconds}; HttpOnly; SameSite=Strict${secure}`,
     )
   }
-
-  /** Server-sent events: the whole operation each time, a few times a second at most. */
-  function stream(id: string, response: ServerResponse): void {
-    let due: NodeJS.Timeout | undefined
-    let latest: unknown
-    const send = () => {
-      due = undefined
-      response.write(`data: ${JSON.stringify(latest)}\n\n`)
-    }
-    operations.find(id)
-    response.writeHead(200, { 'content-type': 'text/event-stream; charset=utf-8', 'x-accel-buffering': 'no' })
-    const beat = setInterval(() => response.write(': still here\n\n'), 15_000)
-    const stop = operations.watch(id, (operation) => {
-      latest = operation
-      if (operation.state === 'running') due ??= setTimeout(send, 150)
-      else {
-        clearTimeout(due)
-        send()
-        response.end()
-      }
-    })
-    response.once('close', () => {
-      clearTimeout(due)
-      clearInterval(beat)
-      stop()
-    })
-  }
-
-  async function download(ticket: string, response: ServerResponse): Promise<void> {
-    const { path, name } = tickets.take(ticket)
-    response.writeHead(200, {
-      'content-type': 'application/octet-stream',
-      'content-disposition': `attachment; filename="${name}"`,
-    })
-    createReadStream(path)
-      .on('error', () => response.destroy())
-      .pipe(response)
-  }
-
-  function refuse(thrown: unknown, request: IncomingMessage, response: ServerResponse, what: string): void {
-    const error = asBootkeeperError(thrown)
-    const { running, problems } = thrown as Partial<Failure>
-    const status = statusOf(error.code)
-    log.warn({ code: error.code, status }, `${what}: ${error.message}`)
-    if (error.code === 'INTERNAL')
-      log.error({ detail: (error.cause as Error)?.stack ?? error.stack }, 'Where it happened:')
-    if (response.headersSent) return void response.destroy()
-    // What is still on its way is not read to its end, only long enough for the answer to arrive.
-    if (!request.complete) {
-      response.setHeader('connection', 'close')
-      setTimeout(() => request.destroy(), 5_000).unref()
-    }
-    sendJson(response, status, {
-      error: { ...failureOf(error), ...(running ? { running } : {}), ...(problems ? { problems } : {}) },
-    })
-  }
 }
 
 function findCall(method: string, path: string): { name: Call; parameters: object } | undefined {
@@ -297,33 +241,4 @@ function findCall(method: string, path: string): { name: Call; parameters: objec
 function tokenOf({ headers }: IncomingMessage): string | undefined {
   const token = headers['x-bootkeeper-token']
   return typeof token === 'string' ? token : undefined
-}
-
-const statuses: Partial<Record<ErrorCode, number>> = {
-  SIGN_IN_NEEDED: 401,
-  SIGN_IN_REFUSED: 403,
-  TOO_MANY_TRIES: 429,
-  REQUEST_REFUSED: 403,
-  UPLOAD_TOO_LARGE: 413,
-  UPLOAD_CUT_OFF: 400,
-  PLAN_CHANGED: 409,
-  SETTINGS_CHANGED: 409,
-  LOCK_HELD: 409,
-  DATABASE_BUSY: 409,
-  BACKUP_NOT_FOUND: 404,
-  DISK_FULL: 507,
-  INTERNAL: 500,
-}
-
-function statusOf(code: ErrorCode): number {
-  return statuses[code] ?? 422
-}
-
-function sendJson(response: ServerResponse, status: number, value: unknown): void {
-  const body = `${JSON.stringify(value)}\n`
-  response.writeHead(status, {
-    'content-type': 'application/json; charset=utf-8',
-    'content-length': Buffer.byteLength(body),
-  })
-  response.end(body)
 }
