@@ -1,8 +1,9 @@
 // The container's entrypoint: `node dist/start.js [-- COMMAND…]`.
 // Guarantees: the exit code is the app's own once it was launched, before that one of docs/reference/exit-codes.md.
 
-import { bootAndSupervise, serveMaintenance } from './src/boot.ts'
+import { bootAndSupervise } from './src/boot.ts'
 import { type Config, readConfig } from './src/config.ts'
+import { serveMaintenance } from './src/console/maintenance.ts'
 import { asBootkeeperError } from './src/errors.ts'
 import { errorFields, type Log, openLog } from './src/log.ts'
 import { listenForSignals, Stopped } from './src/signals.ts'

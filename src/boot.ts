@@ -9,7 +9,7 @@ import { copyDatabase, type Origin, takeBackup } from './backup.ts'
 import { generateClient } from './client.ts'
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
-import { type Console, openConsole, openFailurePage } from './console/server.ts'
+import { type Console, openConsole } from './console/server.ts'
 import type { Engine } from './engines/engine.ts'
 import { openEngine } from './engines/open.ts'
 import { asBootkeeperError, BootkeeperError } from './errors.ts'
@@ -290,52 +290,4 @@ async function recordBoot(config: Config, state: BootState, { steps }: Timeline,
   const record: BootRecord = { at: new Date().toISOString(), outcome, steps, ...(code ? { code } : {}) }
   state.boots.push(record)
   await writeState(config.stateDir, state)
-}
-
-/**
- * Keeps the container up with a page that says what happened, and from which a backup can be put back, until a signal
- * ends it: the exit code to leave with; or until the page asks to boot again: undefined.
- */
-export async function serveMaintenance(
-  config: Config,
-  error: BootkeeperError,
-  log: Log,
-  signals: Signals,
-): Promise<number | undefined> {
-  const content = { app: appIdentity(process.cwd())?.name ?? 'The app', bootkeeper: bootkeeperVersion() }
-  const stop = new AbortController()
-  let isAgain = false
-  let isStopped = false
-  const startAgain = () => {
-    isAgain = true
-    stop.abort()
-  }
-  const maintenance = { failure: error, startAgain }
-  let hasDoor = true
-  const page = await openConsole(config, log, { ...content, appRuns: false, maintenance }).catch((thrown: unknown) => {
-    const problem = asBootkeeperError(thrown)
-    // Another port would not be looked at, and a page without a door is better than none.
-    if (problem.code === 'SETTINGS_INVALID') throw problem
-    hasDoor = false
-    log.warn(errorFields(problem), `The page of maintenance mode can only say what happened: ${problem.message}`)
-    return openFailurePage(config, log, { ...content, failure: error })
-  })
-  log.warn(
-    errorFields(error),
-    `Maintenance mode: ${page.url} says what happened${hasDoor ? ', and can put a backup back' : ''}. Restart the container to try again.`,
-  )
-  if (page.invitation) log.info(page.invitation)
-  await new Promise<void>((resolve) => {
-    stop.signal.addEventListener('abort', () => resolve())
-    signals.passTo((signal) => {
-      if (!asksForStop(signal)) return
-      isStopped = true
-      resolve()
-    })
-  })
-  await page.close()
-  // Also where both were asked for.
-  if (!isAgain || isStopped) return error.exitCode
-  signals.passTo(undefined)
-  return undefined
 }
