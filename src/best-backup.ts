@@ -1,12 +1,23 @@
 // Which backup to put back when the database is damaged or gone.
-// Guarantees: what is named was read back just now, and the command shown restores it; what a restore or an import
-// replaced is named last, because somebody wanted to be rid of it.
+// Guarantees: what is named was read back just now, and the command shown restores it; what was in use last comes first,
+// also where it was backed up because something was about to be imported; what a restore replaced, and what the app did
+// not come up on, is named last, because somebody wanted to be rid of it.
 
 import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
 import { asBootkeeperError } from './errors.ts'
-import { copyOf, exportOf, listBackups, type Manifest, rowsOf, whyMade } from './manifest.ts'
+import { formatCount } from './log.ts'
+import {
+  copyOf,
+  exportOf,
+  failedStartReason,
+  listBackups,
+  type Manifest,
+  restoreReason,
+  rowsOf,
+  whyMade,
+} from './manifest.ts'
 import type { BootState } from './state.ts'
 import { verifyContent } from './stored-file.ts'
 
@@ -36,7 +47,7 @@ export async function adviseRestore(
     .filter((each) => rankOf(each, state) > rankOf(best, state))
   const other = await firstGood(config, engine, newer)
   const restore = command('restore', best.stem, '--apply', ...(isLocked ? ['--identity', 'FILE'] : []))
-  const madeWhen = `made ${best.createdAt} (${whyMade(best)})`
+  const madeWhen = `made ${best.createdAt} (${aboutMade(best)})`
   const isNewest = usable.every(({ createdAt }) => createdAt <= best.createdAt)
   return {
     manifest: best,
@@ -91,14 +102,35 @@ function lastInUse({ stem, createdAt }: Manifest, { restored }: BootState): numb
   return Date.parse(restored?.stem === stem ? restored.at : createdAt)
 }
 
-/** 0: a copy of what was in use. 1: an export of it, without what no export holds. 2: what was replaced. */
+/** 0: a copy of what was in use. 1: an export of it, without what no export holds. 2: what somebody was rid of. */
 function rankOf(manifest: Manifest, { restored }: BootState): number {
-  if (manifest.trigger === 'pre-restore' && restored?.stem !== manifest.stem) return 2
+  if (manifest.trigger === 'pre-restore' && restored?.stem !== manifest.stem && wasReplaced(manifest, restored))
+    return 2
   return copyOf(manifest) ? 0 : 1
+}
+
+/**
+ * What was there before an import was in use until then, and all of it but what the import changed still is. Of a restore
+ * it is known what took the place of what was there: that is newer. Unless the state was lost.
+ */
+function wasReplaced({ reason, createdAt }: Manifest, restored: BootState['restored']): boolean {
+  if (reason === failedStartReason) return true
+  if (!reason.startsWith(restoreReason(''))) return false
+  return restored === undefined || Date.parse(createdAt) <= Date.parse(restored.at)
+}
+
+/** Whoever is to choose sees which one is empty. */
+function aboutMade(manifest: Manifest): string {
+  const rows = rowsOf(manifest)
+  return rows === undefined ? whyMade(manifest) : `${whyMade(manifest)}, ${counted(rows)}`
+}
+
+function counted(rows: number): string {
+  return rows === 0 ? 'no rows' : `${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'}`
 }
 
 function aboutNewer(manifest: Manifest, state: BootState): string {
   const but = rankOf(manifest, state) === 2 ? 'what was replaced then' : 'an export alone'
   const instead = command('restore', manifest.stem, '--apply')
-  return `Newer, but ${but}: ${manifest.stem}, made ${manifest.createdAt} (${whyMade(manifest)}); that one instead: ${instead}`
+  return `Newer, but ${but}: ${manifest.stem}, made ${manifest.createdAt} (${aboutMade(manifest)}); that one instead: ${instead}`
 }

@@ -11,6 +11,7 @@ import { openEngine } from './engines/open.ts'
 import { asBootkeeperError, BootkeeperError, type ErrorCode } from './errors.ts'
 import { freeBytes, makeDirectory, partialPath } from './files.ts'
 import { applyImport, diffFiles, exportPath, type ImportTools } from './import.ts'
+import { noteLastDrill } from './last-drill.ts'
 import { formatBytes } from './log.ts'
 import { copyOf, exportOf, listBackups, type Manifest, readManifest, totalOf } from './manifest.ts'
 import { pushSchema } from './prisma/new-database.ts'
@@ -63,7 +64,11 @@ export async function drillBackup(tools: ImportTools, stem: string): Promise<Dri
     Object.assign(result, { ok: false, problem: message })
   }
   if (result.ok) result.notes.push(...(await noteKeys(config, manifest)))
-  result.notes.push(...(await noteOn(config, stem, { lastDrill: asCheck(result.problem) })))
+  const lastDrill = asCheck(result.problem)
+  result.notes.push(...(await noteOn(config, stem, { lastDrill })))
+  await noteLastDrill(config.stateDir, stem, lastDrill).catch((error: unknown) => {
+    result.notes.push(`The date of the drill could not be kept: ${asBootkeeperError(error).message}`)
+  })
   return result
 }
 

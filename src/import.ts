@@ -28,6 +28,8 @@ export interface ImportRequest {
   /** What people call the file, where that is not its path. */
   name?: string
   userName: string | undefined
+  /** The backup out of whose copy the file was read. */
+  backup?: string
   /** What of the file, where it is not all: words of `--only`. It is added to what is there, as a part is. */
   only?: string[]
   /** `restore`: an export of everything replaces, one of a part is added to what is there. */
@@ -158,10 +160,13 @@ export async function applyImport(tools: ImportTools, asked: ImportRequest): Pro
 }
 
 /** The database is now what that backup says, which matters where the next one to put back is looked for. */
-async function noteRestored({ backupsDir, stateDir }: Config, { path, mode, isPart }: SettledRequest): Promise<void> {
-  if (mode !== 'replace' || isPart || dirname(path) !== resolve(backupsDir)) return
+async function noteRestored({ backupsDir, stateDir }: Config, request: SettledRequest): Promise<void> {
+  const { path, mode, isPart, backup } = request
+  if (mode !== 'replace' || isPart) return
+  const stem = backup ?? (dirname(path) === resolve(backupsDir) ? stemOf(basename(path)) : undefined)
+  if (stem === undefined) return
   const state = await readState(stateDir)
-  await writeState(stateDir, { ...state, restored: { stem: stemOf(basename(path)), at: new Date().toISOString() } })
+  await writeState(stateDir, { ...state, restored: { stem, at: new Date().toISOString() } })
 }
 
 /** Throws all but the damage of a database that is to be replaced: what would be added to it needs it, that does not. */
@@ -284,7 +289,7 @@ async function importIntoNew(tools: ImportTools, request: SettledRequest): Promi
 /** Reads the file in a child process, which holds its rows and the plan for as long as `use` runs. */
 async function staged<Result>(
   { config, schema, origin, onProgress, signal }: ImportTools,
-  { path, userName, isPart: _, name: __, otherDatabase: ___, only, ...how }: SettledRequest,
+  { path, userName, isPart: _, name: __, otherDatabase: ___, backup: ____, only, ...how }: SettledRequest,
   into: ImportTarget,
   mayWrite: boolean,
   use: (plan: Omit<ImportPlan, 'into'>, apply: () => Promise<ImportReport>) => Promise<Result>,

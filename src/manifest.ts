@@ -250,6 +250,14 @@ export function isVerified(
   )
 }
 
+/** Of a backup that a boot takes of what the app did not come up on. */
+export const failedStartReason = 'the app did not come up on this'
+
+/** Of the backup that a restore of another one takes first. */
+export function restoreReason(stem: string): string {
+  return `before the restore of ${stem}`
+}
+
 /** The trigger, and the reason where it says more. */
 export function whyMade({ trigger, reason }: Manifest): string {
   return trigger === reason ? trigger : `${trigger}: ${reason}`

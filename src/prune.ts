@@ -13,6 +13,7 @@ import { asBootkeeperError, BootkeeperError, errorTable } from './errors.ts'
 import { type Lock, takeLock } from './lock.ts'
 import {
   copyOf,
+  failedStartReason,
   isVerified,
   listBackups,
   listStems,
@@ -28,9 +29,6 @@ import { judge, type RetentionEntry, type RetentionFacts, type RetentionRule, ty
 import { backupKinds, type Policies } from './retention-policy.ts'
 import { type BootState, readState } from './state.ts'
 import { writeTableSummary } from './table-summary.ts'
-
-/** Of a backup that a boot takes of what the app did not come up on. */
-export const failedStartReason = 'the app did not come up on this'
 
 export interface JudgedBackup {
   manifest: Manifest
@@ -207,7 +205,7 @@ function factsOf(state: BootState, engine: Address): RetentionFacts {
   const { pinned, leftBehind, begunAt, copy, export: exported, unprovenChange, restored } = state
   const inUse: [string | undefined, string][] = [
     [restored?.stem, 'the one that was put back last'],
-    [copy?.stem, 'has the newest copy of the database'],
+    [copy?.stem, 'boots compare the database with its copy'],
     [unprovenChange, 'goes back if the app does not come up'],
   ]
   return {

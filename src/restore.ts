@@ -8,7 +8,7 @@ import { command } from './command-hint.ts'
 import type { Config } from './config.ts'
 import type { Engine } from './engines/engine.ts'
 import { BootkeeperError } from './errors.ts'
-import { copyOf, exportOf, type Manifest, readManifest, stemOf } from './manifest.ts'
+import { copyOf, exportOf, type Manifest, readManifest, restoreReason, stemOf } from './manifest.ts'
 import { isMissing } from './missing-database.ts'
 import { readState, writeState } from './state.ts'
 import { decodeFile } from './stored-file.ts'
@@ -62,7 +62,7 @@ export async function applyRestore(
   let before: string | undefined
   if (plan.present === 'database') {
     try {
-      const reason = `before the restore of ${plan.manifest.stem}`
+      const reason = restoreReason(plan.manifest.stem)
       before = (await takeBackup(config, engine, { ...origin, trigger: 'pre-restore', reason })).manifest.stem
     } catch (error) {
       // A damaged database cannot be backed up; its bytes are set aside below.

@@ -203,7 +203,7 @@ function select(
   }
   if (kind === 'boot' && !isProven) {
     for (const entry of set)
-      say(entry, true, 'no-proof', 'the app did not come up after a boot yet, as far as is known')
+      say(entry, true, 'no-proof', 'of no backup that a boot made is it known that the app came up on it')
     return result
   }
   const chosen = chooseByCount(set, policy, timeZone)
@@ -287,7 +287,7 @@ function protect(entries: Judged[], ends: Thinned['ends']): Map<Judged, Why> {
   for (const all of setsOf(entries))
     for (const set of [all, all.filter(({ hasCopy }) => hasCopy)]) {
       const verified = set.filter(({ isVerified }) => isVerified)
-      add(verified.at(-1), { rule: 'last-verified', reason: 'the last verified one' })
+      add(verified.at(-1), { rule: 'last-verified', reason: 'the last verified one of its kind' })
       for (const some of [verified, set])
         add(
           some.findLast(({ mayHoldRows }) => mayHoldRows),

@@ -1,11 +1,11 @@
 // Which backup a damaged database is to be replaced by, as the message names it after real boots, restores and imports.
 // Guarantees tested: what was in use comes before what a restore replaced; the message says when and why it was made.
 
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { listBackups } from '../src/manifest.ts'
-import { boot, makeApp, ops, type TestApp } from './harness.ts'
+import { boot, makeApp, makeFolder, ops, type TestApp } from './harness.ts'
 
 async function bootWith(app: TestApp, name: string): Promise<string> {
   const database = app.open()
@@ -43,11 +43,13 @@ test('after a restore it is the backup that was restored, not what it replaced n
   expect((await ops(app, 'restore', wanted, '--apply')).exitCode).toBe(0)
   const replaced = (await listBackups(app.backups)).find(({ trigger }) => trigger === 'pre-restore')!
   expect(await advice(app)).toBe(
-    `Run npx bootkeeper restore ${wanted} --apply to put back the good backup that was in use last, made ${await madeAt(app, wanted)} (boot).`,
+    `Run npx bootkeeper restore ${wanted} --apply to put back the good backup that was in use last, made ${await madeAt(app, wanted)} (boot, 1 row).`,
   )
   // Somebody's own backup since then is newer.
   const own = await idOf(ops(app, 'backup', '--reason', 'by hand', '--json'))
-  expect(await advice(app)).toMatch(new RegExp(`restore ${own} --apply .*, made \\S+ \\(manual: by hand\\)\\.$`))
+  expect(await advice(app)).toMatch(
+    new RegExp(`restore ${own} --apply .*, made \\S+ \\(manual: by hand, \\d rows?\\)\\.$`),
+  )
   // And so is what a boot makes of later rows.
   const later = await bootWith(app, 'later')
   expect(await advice(app)).toContain(`restore ${later} --apply`)
@@ -58,7 +60,7 @@ test('after a restore it is the backup that was restored, not what it replaced n
   const text = await advice(app)
   expect(text).toContain(`restore ${unwanted} --apply`)
   expect(text).toContain(
-    `Newer, but what was replaced then: ${replaced.stem}, made ${replaced.createdAt} (pre-restore: before the restore of ${wanted}); that one instead: npx bootkeeper restore ${replaced.stem} --apply`,
+    `Newer, but what was replaced then: ${replaced.stem}, made ${replaced.createdAt} (pre-restore: before the restore of ${wanted}, 2 rows); that one instead: npx bootkeeper restore ${replaced.stem} --apply`,
   )
 })
 
@@ -82,7 +84,7 @@ test('a newer export without a copy is named, and one that nothing but it is lef
   expect(text).toContain(`restore ${copied} --apply`)
   expect(text).toMatch(
     new RegExp(
-      `Newer, but an export alone: ${exported}, made \\S+ \\(manual: asked for\\); that one instead: npx bootkeeper restore ${exported} --apply`,
+      `Newer, but an export alone: ${exported}, made \\S+ \\(manual: asked for, 1 row\\); that one instead: npx bootkeeper restore ${exported} --apply`,
     ),
   )
   rmSync(join(app.backups, `${copied}.db`))
@@ -93,4 +95,24 @@ test('a newer export without a copy is named, and one that nothing but it is lef
   const database = app.open()
   expect(database.prepare('SELECT name FROM User').pluck().all()).toEqual(['john'])
   database.close()
+})
+
+test('what was there before an import was in use, and is not passed over for what is older', async () => {
+  const app = makeApp()
+  await boot(app)
+  await boot(app)
+  const folder = makeFolder()
+  for (const name of ['first', 'second']) {
+    const other = makeApp()
+    await boot(other)
+    await bootWith(other, name)
+    copyFileSync(join(other.dir, 'data', 'backup_latest.json'), join(folder, `${name}.json`))
+    expect((await ops(app, 'import', join(folder, `${name}.json`), '--apply')).exitCode).toBe(0)
+  }
+  const before = (await listBackups(app.backups)).findLast(({ trigger }) => trigger === 'pre-restore')!
+  expect(await advice(app)).toMatch(
+    new RegExp(
+      `^Run npx bootkeeper restore ${before.stem} --apply to put back the newest good backup, made \\S+ \\(pre-restore: before the import of \\S+second\\.json, 1 row\\)\\.$`,
+    ),
+  )
 })

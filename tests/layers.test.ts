@@ -60,6 +60,7 @@ const layers: Record<1 | 2 | 3 | 4, string[]> = {
       'encryption',
       'stored-file',
       'proven-keys',
+      'last-drill',
       'script-analysis',
       'restore-script',
       'scope-words',

@@ -124,7 +124,7 @@ test('one backup is removed by its name, but none that is pinned, in use, or the
   const inUse = app.state().pinned!
   for (const [id, why] of [
     [made[1], 'pinned'],
-    [made[2], 'the last verified one'],
+    [made[2], 'the last verified one of its kind'],
     [inUse, 'the newest that the app came up on'],
   ] as const)
     for (const words of [[], ['--apply']]) {

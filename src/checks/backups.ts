@@ -9,6 +9,7 @@ import { isEncrypting, proveDecryption, readRecipients } from '../encryption.ts'
 import { asBootkeeperError } from '../errors.ts'
 import { findLatest } from '../export-latest.ts'
 import { readFooterCounts } from '../formats/bootkeeper.ts'
+import { readLastDrill } from '../last-drill.ts'
 import { formatBytes, formatCount } from '../log.ts'
 import { isVerified, listBackups, listStems, type Manifest, rowsOf, totalOf } from '../manifest.ts'
 import { checksumOfKeys, type ProvenKeys, readProvenKeys } from '../proven-keys.ts'
@@ -152,8 +153,7 @@ export const drilled: Check = {
     const all = await listBackups(config.backupsDir)
     if (all.length === 0) return ok('no backups yet')
     const next = `Run ${command('verify', '--drill')}: it restores the newest one into a scratch database.`
-    const drills = all.flatMap(({ stem, lastDrill }) => (lastDrill ? [{ stem, ...lastDrill }] : []))
-    const last = drills.sort((a, b) => (a.at < b.at ? -1 : 1)).at(-1)
+    const last = await readLastDrill(config.stateDir, all)
     if (last?.problem)
       return fail(
         'BACKUP_DAMAGED',

@@ -74,6 +74,7 @@ export async function openApi(tools: ApiTools): Promise<Api> {
     onRestored: () => access.finishSetup(),
   })
   const tickets = openTickets()
+  const since = new Date().toISOString()
 
   const handlers: Handlers = {
     async 'POST /api/claim'({ code, password }, asked) {
@@ -96,6 +97,8 @@ export async function openApi(tools: ApiTools): Promise<Api> {
         // What is wrong with the schema is for the page of the settings to say; a boot that failed has other worries.
         hasSettings: maintenance === undefined && (await settings.exist().catch(() => true)),
         running: operations.running(exclusive),
+        restores: operations.done(['restore', 'undo', 'put-back']),
+        since,
       })
     },
     async 'GET /api/backups'({ limit }) {

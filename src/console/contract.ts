@@ -6,6 +6,7 @@ import { z } from 'zod'
 import type { ScalarType } from '../data-model.ts'
 import type { ImportReport } from '../engines/engine-import.ts'
 import type { FileDescription } from '../import-child.ts'
+import type { LastDrill } from '../last-drill.ts'
 import type { StepRecord } from '../state.ts'
 
 const password = z
@@ -138,11 +139,15 @@ export interface Overview {
   appRuns: boolean
   uploadLimitBytes: number
   boots: { at: string; outcome: 'ready' | 'failed'; code?: string; steps: StepRecord[] }[]
+  /** What was put back lately, newest first: each can be looked at, and undone, again. */
+  restores: { id: string; kind: 'restore' | 'undo' | 'put-back'; subject: string; endedAt: string }[]
+  /** Of a boot that failed: something was put back since, so that what it said may be over. */
+  isMended?: true
   /** What runs now, so that another tab can look on. */
   running?: { id: string; kind: OperationKind }
   /** Undefined: the folder cannot be read. */
   backups?: { count: number; newest?: { stem: string; createdAt: string } }
-  lastDrill?: { stem: string; at: string; problem?: string }
+  lastDrill?: LastDrill
   /** The schema has a model of settings. */
   hasSettings: boolean
 }

@@ -38,6 +38,8 @@ export interface Operations {
   /** Called at once and on every change, until the operation has ended or the caller stops it. */
   watch(id: string, onChange: (operation: Operation) => void): () => void
   running(kinds: OperationKind[]): Operation | undefined
+  /** Of these kinds those that ended well, newest first. */
+  done(kinds: OperationKind[]): Operation[]
   /** Ends what runs, and notes that. */
   close(): Promise<void>
 }
@@ -162,6 +164,11 @@ export async function openOperations(directory: string, log: Log): Promise<Opera
         watching.delete(onChange)
         if (watching.size === 0) watchers.delete(id)
       }
+    },
+
+    done(kinds) {
+      const fitting = [...known.values()].filter(({ kind, state }) => state === 'done' && kinds.includes(kind))
+      return fitting.sort((a, b) => (a.startedAt > b.startedAt ? -1 : 1))
     },
 
     running(kinds) {

@@ -6,10 +6,13 @@ import { stat } from 'node:fs/promises'
 import type { Config } from '../config.ts'
 import { openEngine } from '../engines/open.ts'
 import type { BootkeeperError } from '../errors.ts'
-import { listBackups, type Manifest } from '../manifest.ts'
+import { readLastDrill } from '../last-drill.ts'
+import { listBackups } from '../manifest.ts'
 import { type BootState, readState } from '../state.ts'
 import type { DatabaseView, Operation, Overview } from './contract.ts'
 import { failureOf } from './operations.ts'
+
+const shownRestores = 5
 
 export interface OverviewFacts {
   app: string
@@ -19,9 +22,16 @@ export interface OverviewFacts {
   hasSettings: boolean
   failure: BootkeeperError | undefined
   running: Operation | undefined
+  /** Newest first. */
+  restores: Operation[]
+  /** When this console began. */
+  since: string
 }
 
-export async function overviewOf(config: Config, { failure, running, ...facts }: OverviewFacts): Promise<Overview> {
+export async function overviewOf(
+  config: Config,
+  { failure, running, restores, since, ...facts }: OverviewFacts,
+): Promise<Overview> {
   const [database, boots, backups] = await Promise.all([
     databaseView(config),
     readState(config.stateDir).then(
@@ -31,8 +41,7 @@ export async function overviewOf(config: Config, { failure, running, ...facts }:
     listBackups(config.backupsDir).catch(() => undefined),
   ])
   const newest = backups?.at(-1)
-  const drills = (backups ?? []).flatMap(({ stem, lastDrill }) => (lastDrill ? [drillOf(stem, lastDrill)] : []))
-  const lastDrill = drills.sort((a, b) => (a.at < b.at ? -1 : 1)).at(-1)
+  const lastDrill = await readLastDrill(config.stateDir, backups ?? [])
   return {
     ...facts,
     database,
@@ -42,6 +51,11 @@ export async function overviewOf(config: Config, { failure, running, ...facts }:
       .reverse()
       .map(({ at, outcome, code, steps }) => ({ at, outcome, steps, ...(code ? { code } : {}) })),
     ...(failure ? { failure: { ...failureOf(failure), ...(failure.step ? { step: failure.step } : {}) } } : {}),
+    restores: restores.slice(0, shownRestores).map(({ id, kind, subject, endedAt = '' }) => ({
+      ...{ id, subject, endedAt },
+      kind: kind as Overview['restores'][number]['kind'],
+    })),
+    ...(failure && restores.some(({ startedAt }) => startedAt >= since) ? { isMended: true } : {}),
     ...(running ? { running: { id: running.id, kind: running.kind } } : {}),
     ...(backups
       ? {
@@ -53,10 +67,6 @@ export async function overviewOf(config: Config, { failure, running, ...facts }:
       : {}),
     ...(lastDrill ? { lastDrill } : {}),
   }
-}
-
-function drillOf(stem: string, { at, problem }: NonNullable<Manifest['lastDrill']>) {
-  return { stem, at, ...(problem === undefined ? {} : { problem }) }
 }
 
 async function databaseView(config: Config): Promise<DatabaseView> {

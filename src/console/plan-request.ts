@@ -8,10 +8,10 @@ import type { OperationOf } from './contract.ts'
 export function importRequest(
   { mode, keepExisting, userName, only }: OperationOf<'plan'>['request'],
   path: string,
-  name: string,
+  { name, copyOf }: { name: string; copyOf?: string },
 ): ImportRequest {
-  const part = only ? { only } : {}
-  return { path, name, userName, mode, keepExisting: mode === 'merge' && keepExisting, strict: false, ...part }
+  const more = { ...(only ? { only } : {}), ...(copyOf === undefined ? {} : { backup: copyOf }) }
+  return { path, name, userName, mode, keepExisting: mode === 'merge' && keepExisting, strict: false, ...more }
 }
 
 /** Of a raw copy there is one for all of it only. */

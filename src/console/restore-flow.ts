@@ -103,7 +103,7 @@ export function openFlow(tools: FlowTools): Flow {
         return await sources.withData(file, database, report, async (data) => {
           await report.step(steps.read)
           const tools = { ...database, config: data.config, onProgress: report.rows, signal: report.signal }
-          const planned = await planImport(tools, importRequest(request, data.path, file.name))
+          const planned = await planImport(tools, importRequest(request, data.path, file))
           const confirmation = confirmations.issue(report.id, [request, planned.report])
           const command = commandFor(request, file)
           return {
@@ -121,6 +121,7 @@ export function openFlow(tools: FlowTools): Flow {
     const planned = operations.find(request.plan)
     if (planned.kind !== 'plan' || planned.state !== 'done')
       throw new BootkeeperError('PLAN_CHANGED', 'There is no plan that this would confirm.')
+    requireFirst(operations, request.plan)
     const file = await sources.locate(planned.request.source)
     const confirmed = confirmations.redeem(request.plan, request.code)
     const { name } = file
@@ -153,7 +154,7 @@ export function openFlow(tools: FlowTools): Flow {
           const metadata = { mode, keepExisting, ...(only ? { only } : {}) }
           const operation = { action: 'restore', entity: 'database', ids: [name], metadata }
           const { report: counts, aside } = await database.record(operation, async (note) => {
-            const imported = await applyImport(tools, importRequest(planned.request, data.path, name))
+            const imported = await applyImport(tools, importRequest(planned.request, data.path, file))
             const { before, aside } = imported
             note({ ...(before ? { precededBy: before } : {}), ...(aside ? { metadata: { aside } } : {}) })
             return imported
@@ -182,7 +183,7 @@ export function openFlow(tools: FlowTools): Flow {
             sources.forgetKey(file.source)
             await report.step(steps.putBack)
             const tools = { ...database, onBackedUp: report.backedUp }
-            const wanted = { path, name: stem, userName: undefined, mode: 'replace' } as const
+            const wanted = { path, name: stem, backup: stem, userName: undefined, mode: 'replace' } as const
             await database.record(operation, async (note) => {
               const { before } = await applyImport(tools, { ...wanted, keepExisting: false, strict: false })
               if (before) note({ precededBy: before })
@@ -227,6 +228,19 @@ const steps = {
 
 function stepsOf({ copyOf }: SourceFile, names: string[]): string[] {
   return copyOf === undefined ? names : [unpackStep, ...names]
+}
+
+/** In another tab, say. */
+function requireFirst(operations: Operations, plan: string): void {
+  const done = operations.done(['restore']).find(({ request }) => request.kind === 'restore' && request.plan === plan)
+  if (!done) return
+  throw Object.assign(
+    new BootkeeperError('PLAN_CHANGED', 'This plan was carried out already, perhaps in another tab.', {
+      safe: 'This did nothing more.',
+      next: 'Look at its result. To undo it, there is a button.',
+    }),
+    { running: done.id },
+  )
 }
 
 function requireFree(operations: Operations): void {

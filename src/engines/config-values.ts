@@ -93,6 +93,8 @@ function typedCell(field: Field, typed: Typed, form: CellForm): Cell {
     return form.cellOf(field, 'Boolean', false)(typed)
   }
   if (typeof typed !== 'string') throw new NotThat('Type a text.')
+  // Nobody sees what is typed there, and what was there before would be gone.
+  if (field.isSecret && typed !== '' && typed.trim() === '') throw new NotThat('These are blanks only.')
   const text = field.type === 'String' && field.healthPath === undefined ? typed : typed.trim()
   const problem = shapeProblem(field, text)
   if (problem) throw new NotThat(problem)

@@ -86,8 +86,8 @@ test('each backup with its checks; verified, drilled, pinned, deleted; what rete
     'BACKUP_KEPT',
     `${pinnedByBoot.stem} is kept: the newest that the app came up on.`,
   ])
-  expect(await viewOf(console, third)).toMatchObject({ keptBecause: 'the last verified one' })
-  expect(await refused(third)).toEqual([422, 'BACKUP_KEPT', `${third} is kept: the last verified one.`])
+  expect(await viewOf(console, third)).toMatchObject({ keptBecause: 'the last verified one of its kind' })
+  expect(await refused(third)).toEqual([422, 'BACKUP_KEPT', `${third} is kept: the last verified one of its kind.`])
   expect((await console.call('POST', '/api/pins', { backup: first, pinned: true })).status).toBe(200)
   expect(await viewOf(console, first)).toMatchObject({ isPinned: true, keptBecause: 'pinned' })
   expect((await refused(first))[1]).toBe('BACKUP_KEPT')
@@ -98,6 +98,8 @@ test('each backup with its checks; verified, drilled, pinned, deleted; what rete
   const { status, body } = await remove(first)
   expect([status, body.removed, body.freedBytes > 0]).toEqual([200, [first], true])
   expect(app.files().filter((name) => name.startsWith(`${first}.`))).toEqual([])
+  // That a restore was practised stays true.
+  expect((await console.call('GET', '/api/overview')).body.lastDrill).toMatchObject({ stem: first, at: drilledAt })
   expect(await viewOf(console, first)).toBeUndefined()
   const log = JSON.parse((await ops(app, 'log', '--json')).stdout) as { action: string; ids: string[] }[]
   expect(log.filter(({ action }) => action === 'pin' || action === 'prune').map(({ ids }) => ids)).toEqual([

@@ -107,6 +107,12 @@ test('a damaged database: a backup is put back from the page, and the same proce
   expect(done.result).toMatchObject({ restored: stem, aside: expect.stringContaining('before-restore') })
   expect(readFileSync(done.result!.aside!).equals(damaged)).toBe(true)
   expect(contents(app)).toEqual(before)
+  // What the failure advised is over, and the page must not say it any more.
+  expect(overview.isMended).toBe(undefined)
+  expect((await console.call('GET', '/api/overview')).body).toMatchObject({
+    isMended: true,
+    restores: [{ id: done.id, kind: 'put-back', subject: stem }],
+  })
 
   await startedAgain(console)
   await poll(() => app.state().attempts === 0, 'the boot to be ready')

@@ -221,7 +221,7 @@ test('a session that is over keeps the choices; two tabs; data that changed; a s
   await confirm(second)
   await heading(second, 'Your data is back')
   await confirm(page)
-  await page.getByText('The code of this plan is over').waitFor()
+  await page.getByText('This plan was carried out already, perhaps in another tab.').waitFor()
   await inspectState(page, 'plan-over')
   await page.getByRole('button', { name: 'Look at the plan again' }).click()
   await page.getByText('Nothing. The data is already what the file says.').waitFor()

@@ -126,11 +126,14 @@ describe.each(kinds)('on %s', (kind) => {
     const group = await read(console)
     expect(group.isThere).toBe(false)
     expect(fieldOf(group, 'aiProvider')).toMatchObject({ value: 'google', isSet: true })
-    const refused = await save(console, group, { jellyfinUrl: 'jellyfin:8096', aiModel: '', isConfigured: 'yes' })
+    const refused = await save(console, group, {
+      ...{ jellyfinUrl: 'jellyfin:8096', aiModel: '', isConfigured: 'yes', geminiApiKey: '   ' },
+    })
     expect([refused.status, refused.body.error.code]).toEqual([422, 'SETTINGS_REFUSED'])
-    expect(refused.body.error).toMatchObject({ message: '3 fields need another look.' })
+    expect(refused.body.error).toMatchObject({ message: '4 fields need another look.' })
     expect(refused.body.error.problems).toEqual([
       { model: 'SystemConfig', field: 'jellyfinUrl', message: 'Type an address that begins with http:// or https://.' },
+      { model: 'SystemConfig', field: 'geminiApiKey', message: 'These are blanks only.' },
       { model: 'SystemConfig', field: 'aiModel', message: 'This is required.' },
       { model: 'SystemConfig', field: 'isConfigured', message: 'Choose yes or no.' },
     ])

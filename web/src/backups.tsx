@@ -225,7 +225,7 @@ function RemoveDialog({
         <button type="button" onClick={() => dialog.current?.close()}>
           Keep it
         </button>
-        <button type="button" class="main" onClick={onConfirm}>
+        <button type="button" class="danger" onClick={onConfirm}>
           Delete the backup
         </button>
       </div>

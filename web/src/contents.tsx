@@ -14,10 +14,11 @@ type File = NonNullable<OperationOf<'inspect'>['result']>['file']
 /** By file, for who comes back to it from the plan. */
 const chosen = new Map<string, Choice>()
 
-export function ContentsView({ operation }: { operation: OperationOf<'inspect'> }) {
+/** `isFirst`: there is nothing yet that a restore could take away. */
+export function ContentsView({ operation, isFirst }: { operation: OperationOf<'inspect'>; isFirst: boolean }) {
   const { file } = operation.result!
   const needsUser = file.users?.some(({ name }) => name === null) ?? false
-  const [mode, setMode] = useState<'replace' | 'merge'>(needsUser ? 'merge' : 'replace')
+  const [mode, setMode] = useState<'replace' | 'merge'>(needsUser || !isFirst ? 'merge' : 'replace')
   const place = JSON.stringify(operation.request.source)
   const [choice, setChoice] = useState(chosen.get(place) ?? everything)
   const [unchosen, setUnchosen] = useState<string>()
@@ -137,7 +138,7 @@ export function Busy({ failure }: { failure: Failure }) {
     <FailureBox failure={failure}>
       {failure.running && (
         <a class="button" href={`#/restore/${failure.running}`}>
-          Look on
+          {failure.code === 'PLAN_CHANGED' ? 'See its result' : 'Look on'}
         </a>
       )}
     </FailureBox>
@@ -152,7 +153,7 @@ function Facts({ file }: { file: File }) {
         <dt>{certainty === 'certain' ? 'Format' : 'Format, probably'}</dt>
         <dd>
           {title}
-          {version && <span class="fine"> version {version}</span>}
+          {version && !title.includes('version') && <span class="fine"> version {version}</span>}
         </dd>
       </div>
       {createdAt && (

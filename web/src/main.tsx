@@ -60,6 +60,14 @@ function Inside({ isOpen, onSignedOut }: { isOpen: boolean; onSignedOut: () => v
   const [section = '', id] = useRoute()
   const [overview, setOverview] = useState<Overview>()
   const [failure, setFailure] = useState<Failure>()
+  const [visit, setVisit] = useState(0)
+  // What the door hid is on show again: its title, and lists that were refused meanwhile.
+  useEffect(() => {
+    if (!isOpen) return
+    setVisit((before) => before + 1)
+    const title = document.querySelector('main:not([hidden] *) h1')?.textContent
+    if (title) document.title = `${title} · ${app}`
+  }, [isOpen])
   // Fresh numbers on the pages that show them, and after each sign-in.
   useEffect(() => {
     if (!isOpen) return
@@ -110,7 +118,7 @@ function Inside({ isOpen, onSignedOut }: { isOpen: boolean; onSignedOut: () => v
           </FailureBox>
         </Page>
       )}
-      {overview && <Section {...{ section, id, overview }} onPassedBy={passBy} />}
+      {overview && <Section {...{ section, id, overview, visit }} onPassedBy={passBy} />}
     </Frame>
   )
 }
@@ -119,16 +127,20 @@ function Section({
   section,
   id,
   overview,
+  visit,
   onPassedBy,
 }: {
   section: string
   id: string | undefined
   overview: Overview
+  visit: number
   onPassedBy: () => Promise<void>
 }) {
-  if (section === 'restore') return id ? <OperationPage key={id} id={id} /> : <ChooseFile overview={overview} />
-  if (section === 'backups') return id ? <OperationPage key={id} id={id} /> : <Backups />
-  if (section === 'settings') return <SettingsPage overview={overview} onFinished={onPassedBy} />
+  if (section === 'restore')
+    return id ? <OperationPage key={id} id={id} overview={overview} /> : <ChooseFile overview={overview} />
+  if (section === 'backups')
+    return id ? <OperationPage key={id} id={id} overview={overview} /> : <Backups key={visit} />
+  if (section === 'settings') return <SettingsPage id={id} overview={overview} onFinished={onPassedBy} />
   const { failure } = overview
   if (failure && (section === '' || section === 'status')) return <Broken overview={{ ...overview, failure }} />
   if (section === '' && !overview.isSetUp) return <Welcome overview={overview} onPassedBy={onPassedBy} />

@@ -30,6 +30,21 @@ export function WhatFailed() {
 
 export function Broken({ overview }: { overview: Overview & { failure: NonNullable<Overview['failure']> } }) {
   const { failure, boots, backups } = overview
+  // What the failure says is of the database that was there then: its advice must not be followed any more.
+  if (overview.isMended)
+    return (
+      <Page title="Data is back" lead={`${overview.app} has not started yet.`}>
+        <StartAgain />
+        <p>
+          Not what you wanted? <a href="#/backups">Put another backup back</a>, or <a href="#/restore">bring a file</a>.
+        </p>
+        <details>
+          <summary>What was wrong before</summary>
+          <p>{failure.message}</p>
+        </details>
+        <LastStarts boots={boots} />
+      </Page>
+    )
   return (
     <Page
       title={`${overview.app} did not start`}

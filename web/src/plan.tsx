@@ -11,9 +11,10 @@ type Report = PlanResult['report']
 type Counts = Report['models'][number]
 
 const columns = [
+  // On a phone the last ones may be out of sight, so what is lost comes first.
+  { key: 'removed', title: 'go away', means: 'rows that only this app has' },
   { key: 'created', title: 'come back', means: 'rows of the file that are new here' },
   { key: 'updated', title: 'change', means: 'rows in both, where the file says something else' },
-  { key: 'removed', title: 'go away', means: 'rows that only this app has' },
   { key: 'unchanged', title: 'same', means: 'rows that are in both and stay as they are' },
   { key: 'kept', title: 'stay', means: 'rows that only this app has, and keeps' },
   { key: 'skipped', title: 'left out', means: 'rows of the file that cannot go in' },
@@ -53,7 +54,11 @@ export function PlanView({ operation }: { operation: OperationOf<'plan'> }) {
         <Confirm
           key={operation.id}
           confirmation={confirmation}
-          promise="What is there now is backed up first, and you can undo the restore afterwards."
+          promise={
+            into === 'new'
+              ? 'What is there now is set aside as a file, and stays.'
+              : 'What is there now is backed up first, and you can undo the restore afterwards.'
+          }
           back="#/restore"
           confirm={(code) => begin({ kind: 'restore', plan: operation.id, code })}
           lookAgain={() => begin(operation.request)}

@@ -109,7 +109,7 @@ export function ChooseFile({ overview }: { overview: Overview }) {
 }
 
 /** Any operation of a restore, by its id. */
-export function OperationPage({ id }: { id: string }) {
+export function OperationPage({ id, overview }: { id: string; overview: Overview }) {
   const [operation, setOperation] = useState<Operation>()
   const [isLost, setLost] = useState(false)
   const [failure, setFailure] = useState<Failure>()
@@ -144,7 +144,7 @@ export function OperationPage({ id }: { id: string }) {
   if (operation.state === 'failed') return <Failed operation={operation} />
   switch (operation.kind) {
     case 'inspect':
-      return <ContentsView operation={operation} />
+      return <ContentsView operation={operation} isFirst={!overview.isSetUp || overview.failure !== undefined} />
     case 'plan':
       return <PlanView operation={operation} />
     case 'restore':

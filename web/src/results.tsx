@@ -7,6 +7,7 @@ import { useAttempt } from './attempt.tsx'
 import { begin } from './begin.ts'
 import { sayChoice } from './choice.tsx'
 import { counted, formatBytes, formatCount, formatTime } from './format.ts'
+import { isFailed, StartAgain } from './maintenance.tsx'
 import { FailureBox, Journey, Page } from './parts.tsx'
 
 export function Restored({ operation }: { operation: OperationOf<'restore'> }) {
@@ -37,8 +38,9 @@ export function Restored({ operation }: { operation: OperationOf<'restore'> }) {
           </p>
         )}
       </section>
+      {isFailed && <StartAgain />}
       <div class="actions">
-        <a class="button main" href="#/">
+        <a class={isFailed ? 'button' : 'button main'} href="#/">
           Done
         </a>
         {before && <UndoButton id={operation.id} stem={before} />}

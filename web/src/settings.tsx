@@ -13,9 +13,18 @@ type Draft = Record<string, Typed>
 
 const keyOf = (model: string, field: string) => `${model}.${field}`
 
-export function SettingsPage({ overview, onFinished }: { overview: Overview; onFinished: () => Promise<void> }) {
+export function SettingsPage({
+  id,
+  overview,
+  onFinished,
+}: {
+  /** `saved`: the last step of the setup. */
+  id: string | undefined
+  overview: Overview
+  onFinished: () => Promise<void>
+}) {
   // Of this visit: the last step of the setup is still a part of it.
-  const [isFresh] = useState(!overview.isSetUp)
+  const [isFresh, setFresh] = useState(!overview.isSetUp)
   const [groups, setGroups] = useState<SettingsGroup[]>()
   const [failure, setFailure] = useState<Failure>()
   const [saved, setSaved] = useState<string[]>()
@@ -38,9 +47,12 @@ export function SettingsPage({ overview, onFinished }: { overview: Overview; onF
   async function finish(labels: string[]) {
     await onFinished()
     setSaved(labels)
+    setFresh(false)
+    // An address of its own, so that the link to the settings leads somewhere.
+    go('settings/saved')
   }
 
-  if (isFresh && saved) return <Finished app={overview.app} labels={saved} />
+  if (saved && id === 'saved') return <Finished app={overview.app} labels={saved} />
   const title = isFresh ? `Set up ${overview.app}` : 'Settings'
   if (failure)
     return (

@@ -20,6 +20,7 @@ export function Status({ overview }: { overview: Overview }) {
         </p>
       )}
       <Facts overview={overview} />
+      <LastRestores restores={overview.restores} />
       <LastStarts boots={boots} />
     </Page>
   )
@@ -71,6 +72,25 @@ function Facts({ overview: { database, backups, lastDrill } }: { overview: Overv
         </dd>
       </div>
     </dl>
+  )
+}
+
+const done = { restore: 'restored', undo: 'undone, with', 'put-back': 'put back' }
+
+/** The way back to a result, where a restore can be undone. */
+function LastRestores({ restores }: Pick<Overview, 'restores'>) {
+  if (restores.length === 0) return null
+  return (
+    <>
+      <h2>The last restores</h2>
+      <ul class="restores">
+        {restores.map(({ id, kind, subject, endedAt }) => (
+          <li key={id}>
+            <a href={`#/restore/${id}`}>{formatTime(endedAt)}</a>: {done[kind]} <span class="file-name">{subject}</span>
+          </li>
+        ))}
+      </ul>
+    </>
   )
 }
 
