@@ -25,7 +25,8 @@ export interface LastDrill {
 export async function readLastDrill(stateDir: string, backups: Manifest[]): Promise<LastDrill | undefined> {
   const drills: LastDrill[] = backups.flatMap(({ stem, lastDrill }) => (lastDrill ? [{ stem, ...lastDrill }] : []))
   try {
-    drills.push(fileSchema.parse(JSON.parse(await readFile(pathIn(stateDir), 'utf8'))))
+    const { version: _, ...record } = fileSchema.parse(JSON.parse(await readFile(pathIn(stateDir), 'utf8')))
+    drills.push(record)
   } catch {
     // Of backups that are gone nothing is known then.
   }
