@@ -202,6 +202,10 @@ test('the backups: old, damaged, missing, never verified or drilled, and what li
     const other = name.replace('.manifest.json', '')
     await change(app, other, { createdAt: daysAgo(20), lastCheck: { at: daysAgo(40) } })
   }
+  // A drill of a backup that is gone counts; the drill that made this app well must not, here.
+  const record = join(app.dir, 'data/.bootkeeper/last-drill.json')
+  expect(JSON.parse(readFileSync(record, 'utf8'))).toMatchObject({ stem })
+  rmSync(record)
   const cases: [Partial<Manifest>, string, number, string, RegExp][] = [
     [{ createdAt: daysAgo(8) }, 'backups', 0, 'warn', /8 days old/],
     [{ lastCheck: { at: daysAgo(31) } }, 'last verify', 0, 'warn', /31 days ago/],
