@@ -5,7 +5,7 @@ import { begin } from './begin.ts'
 import { Confirm } from './confirm.tsx'
 import { counted, formatAge, formatBytes, formatTime } from './format.ts'
 import { isFailed, StartAgain } from './maintenance.tsx'
-import { Page } from './parts.tsx'
+import { InTerminal, Page } from './parts.tsx'
 import { UndoButton } from './results.tsx'
 
 export function CopyPlanView({ operation }: { operation: OperationOf<'check-copy'> }) {
@@ -57,12 +57,7 @@ export function CopyPlanView({ operation }: { operation: OperationOf<'check-copy
         confirm={(code) => begin({ kind: 'put-back', plan: operation.id, code })}
         lookAgain={() => begin(operation.request)}
       />
-      <details class="fine">
-        <summary>The same in a terminal</summary>
-        <p>
-          <code>{command}</code>
-        </p>
-      </details>
+      <InTerminal command={command} />
     </Page>
   )
 }

@@ -196,3 +196,15 @@ export function Waiting({ what }: { what: string }) {
     </p>
   )
 }
+
+/** The command that does the same. */
+export function InTerminal({ command }: { command: string }) {
+  return (
+    <details class="fine">
+      <summary>The same in a terminal</summary>
+      <p>
+        <code>{command}</code>
+      </p>
+    </details>
+  )
+}

@@ -5,7 +5,7 @@ import { begin } from './begin.ts'
 import { sayChoice } from './choice.tsx'
 import { Confirm } from './confirm.tsx'
 import { counted, formatCount } from './format.ts'
-import { Journey, Page, WideTable } from './parts.tsx'
+import { InTerminal, Journey, Page, WideTable } from './parts.tsx'
 
 type Report = PlanResult['report']
 type Counts = Report['models'][number]
@@ -64,14 +64,7 @@ export function PlanView({ operation }: { operation: OperationOf<'plan'> }) {
           lookAgain={() => begin(operation.request)}
         />
       )}
-      {command && (
-        <details class="fine">
-          <summary>The same in a terminal</summary>
-          <p>
-            <code>{command}</code>
-          </p>
-        </details>
-      )}
+      {command && <InTerminal command={command} />}
     </Page>
   )
 }
