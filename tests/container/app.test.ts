@@ -1,6 +1,7 @@
 // An app of one's own in the container: how it is stopped, killed, left alone with orphans, and what its end becomes.
 // Guarantees: the exit codes of docs/reference/exit-codes.md, as Docker reports them.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { type Container, dockerOk, eventually, image, makeVolume, type RunOptions, runToEnd, start } from './docker.ts'
 
@@ -107,16 +108,21 @@ async function untilItSays(container: Container, text: string): Promise<void> {
   await eventually(`${container.name} to say "${text}"`, says)
 }
 
+/** PIDs of the orphans that nobody reaps. Whatever ends is a zombie for a moment, so that they are looked at twice. */
 async function zombiesAfter(options: RunOptions): Promise<string[]> {
   const container = await start(options)
   const processes = async (): Promise<string[]> =>
     (await container.exec('sh', '-c', 'cat /proc/[0-9]*/stat')).stdout.split('\n')
   // The app became `tail` after the last orphan was made.
-  const left = await eventually('the orphans to end', async () => {
+  await eventually('the orphans to end', async () => {
     const all = await processes()
     const isLiving = all.some((line) => /^\d+ \(sleep\) [^Z] /.test(line))
-    return all.some((line) => line.includes('(tail)')) && !isLiving ? all : undefined
+    return (all.some((line) => line.includes('(tail)')) && !isLiving) || undefined
   })
+  const zombies = async () => (await processes()).flatMap((line) => /^(\d+) \(sleep\) Z /.exec(line)?.[1] ?? [])
+  const before = await zombies()
+  await sleep(2_000)
+  const after = await zombies()
   await container.remove()
-  return left.filter((line) => /^\d+ \(sleep\) Z /.test(line))
+  return before.filter((pid) => after.includes(pid))
 }
