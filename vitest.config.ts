@@ -1,13 +1,25 @@
 // The tests of `npm test`: everything but the container tests (vitest.container.config.ts, they need a Docker engine)
 // and the soak tests (`npm run test:soak`, they take long).
-// Guarantees: two files at a time at most, each in a process of its own, because tests boot real programs; the longest
-// begin first, so that the end does not wait for one of them.
+// Guarantees: three files at a time at most, each in a process of its own, because tests boot real programs, and wait for
+// them a fifth of the time; the longest begin first, so that the end does not wait for one of them.
 
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** By what they took when they were last measured. */
-const longest = ['every-write', 'doctor', 'wrong-words', 'recovery', 'encrypted-backups', 'missing-database', 'faults']
+const longest = [
+  ...[
+    'doctor',
+    'settings-page',
+    'recovery',
+    'encrypted',
+    'console/restore',
+    'encrypted-backups',
+    'prune',
+    'table-backup',
+  ],
+  ...['boot', 'every-write', 'wrong-words', 'page', 'faults', 'import-postgres', 'import-choice', 'backups-page'],
+]
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -24,7 +36,7 @@ export default defineConfig({
     include: ['tests/**/*.test.ts'],
     exclude: ['tests/container/**', 'tests/fixtures/**', ...(process.env.SOAK ? [] : ['tests/soak/**'])],
     pool: 'forks',
-    maxWorkers: 2,
+    maxWorkers: 3,
     sequence: { sequencer: LongestFirst },
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -1,7 +1,7 @@
 // db:diff: what differs between a backup and the database, or between two backups, model by model.
 // Guarantees: nothing is changed; rows are told apart by natural key, so other ids are no difference.
 
-import { diffFiles, exportPath } from '../src/import.ts'
+import { changesNothing, diffFiles, exportPath } from '../src/import.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { keyHelp, keyOptions } from './keys.ts'
 import { withOps } from './open-ops.ts'
@@ -36,7 +36,7 @@ export default async function diff(words: string[]): Promise<number> {
     const plan = await withProgress('comparing', (onProgress) =>
       diffFiles({ ...ops, schema, onProgress }, first!, second),
     )
-    const isSame = plan.report.models.every(({ created, updated, removed }) => created + updated + removed === 0)
+    const isSame = changesNothing(plan.report)
     if (parsed.values.json) process.stdout.write(`${JSON.stringify({ same: isSame, ...plan })}\n`)
     else {
       const [from, to = parsed.positionals[0]!] = second ? parsed.positionals : [ops.engine.description]

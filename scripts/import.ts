@@ -5,7 +5,14 @@ import { basename } from 'node:path'
 import { command } from '../src/command-hint.ts'
 import { readConfig } from '../src/config.ts'
 import { BootkeeperError } from '../src/errors.ts'
-import { applyImport, exportPath, type ImportPlan, type ImportRequest, planImport } from '../src/import.ts'
+import {
+  applyImport,
+  changesNothing,
+  exportPath,
+  type ImportPlan,
+  type ImportRequest,
+  planImport,
+} from '../src/import.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { type KeyWords, keyHelp, keyOptions } from './keys.ts'
 import { type RecordedOps, withOpsLock } from './open-ops.ts'
@@ -118,7 +125,12 @@ async function planOrApply(
       )
       process.stdout.write(showOther(plan))
       if (plan.into === 'new') process.stdout.write('There is no database that can be read: a new one would be made.\n')
-      process.stdout.write(`Nothing was changed. To do it: ${again}\n`)
+      const isNothing = mode === 'merge' && plan.into === 'present' && changesNothing(plan.report)
+      process.stdout.write(
+        isNothing
+          ? 'The database is already what this would make of it.\n'
+          : `Nothing was changed. To do it: ${again}\n`,
+      )
     }
     return 0
   }
@@ -142,6 +154,7 @@ async function planOrApply(
     )
     process.stdout.write(showOther(result))
     if (result.before) process.stdout.write(`  What was there until now: ${result.before}\n`)
+    else if (result.into === 'present') process.stdout.write('  Nothing had to change, and no backup was taken.\n')
     process.stdout.write(showAside(result.aside))
   }
   return 0

@@ -1,7 +1,8 @@
 // What a file is and what an import does, as text for people: tables and short sentences.
 // Guarantees: everything that an import leaves out, empties or leaves behind is said, in words and with its number.
 
-import type { RowName } from '../src/engines/engine-import.ts'
+import { command } from '../src/command-hint.ts'
+import type { ModelCounts, RowName } from '../src/engines/engine-import.ts'
 import { quoted } from '../src/formats/quote.ts'
 import type { ImportPlan } from '../src/import.ts'
 import type { FileDescription } from '../src/import-child.ts'
@@ -10,7 +11,20 @@ import { describeScope } from '../src/scope.ts'
 
 /** Without `counts` where a report follows, which has them too. */
 export function showFile(
-  { title, certainty, scope, createdAt, app, counts, users, moreUsers = 0, leftBehind, notes, engine }: FileDescription,
+  {
+    title,
+    certainty,
+    scope,
+    createdAt,
+    app,
+    counts,
+    users,
+    moreUsers = 0,
+    leftBehind,
+    notes,
+    engine,
+    parts,
+  }: FileDescription,
   { withCounts = true } = {},
 ): string {
   const made = [createdAt && `made ${createdAt}`, app && `by ${app}`].filter(Boolean).join(' ')
@@ -33,6 +47,12 @@ export function showFile(
         Object.entries(counts).map(([name, rows]) => [name, formatCount(rows)]),
       ),
     )
+  // Of settings an older format has no line in a table.
+  if (parts?.settings)
+    lines.push(`It has settings. To import them alone: ${command('import', 'FILE', '--only', 'settings')}`)
+  const one = parts?.users ? users?.find(({ only }) => only !== undefined)?.only : undefined
+  if (one !== undefined)
+    lines.push(`A user can be imported alone: ${command('import', 'FILE', '--only', one.replaceAll(',', '\\,'))}`)
   if (users?.some(({ name }) => name === null))
     lines.push('! The file does not say whose it is: an import needs --user NAME.')
   lines.push(...notes.map((note) => `! ${note}`))
@@ -73,18 +93,24 @@ export function showReport({ file, report }: ImportPlan, done: boolean): string 
   return `${lines.join('\n')}\n`
 }
 
-/** A few rows of each kind, by name: one line for each model that has any. */
+/** A few rows of each kind, by name, and the fields that change: one line for each model that has any. */
 export function showExamples({ report }: ImportPlan, kinds: ('created' | 'updated' | 'removed')[]): string {
-  const lines = report.models.flatMap(({ model, examples = {}, ...counts }) => {
+  const lines = report.models.flatMap(({ model, examples = {}, changes = [], ...counts }) => {
     const parts = kinds.flatMap((kind) => {
       const names = examples[kind]
       if (!names) return []
       const more = counts[kind] - names.length
       return `${kind} ${names.map(showName).join(', ')}${more > 0 ? ` and ${formatCount(more)} more` : ''}`
     })
+    if (changes.length > 0) parts.push(`changed fields: ${listFields(changes, counts.updated)}`)
     return parts.length > 0 ? `  ${model}: ${parts.join('; ')}\n` : []
   })
   return lines.join('')
+}
+
+/** With the number of rows where that is not all that change. */
+function listFields(changes: NonNullable<ModelCounts['changes']>, updated: number): string {
+  return changes.map(({ field, rows }) => (rows === updated ? field : `${field} (${formatCount(rows)})`)).join(', ')
 }
 
 function showName(name: RowName): string {

@@ -134,7 +134,9 @@ async function launch(
   const console = await openConsole(config, log, content)
   const stopped = new Promise<number>((resolve) => {
     signals.passTo((signal) => {
-      if (asksForStop(signal)) void console.close().then(() => resolve(0))
+      if (!asksForStop(signal)) return
+      log.info(`Stopped by ${signal}: the console closes.`)
+      void console.close().then(() => resolve(0))
     })
   })
   return { text: `the console answers at ${console.url}`, value: { kind: 'console', console, stopped } }

@@ -72,7 +72,7 @@ export async function exportIfChanged(
   const models = Object.keys(file.counts ?? {}).length
   const rows = totalOf(file.counts ?? {})
   const unproven = file.readBack ? '; what is inside was not, for want of the key' : ''
-  const text = `${file.name}, ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'} of ${models} models, ${formatBytes(file.sizeBytes)}, read back${unproven}`
+  const text = `${file.name}, ${formatCount(rows)} ${rows === 1 ? 'row' : 'rows'} of ${models} ${models === 1 ? 'model' : 'models'}, ${formatBytes(file.sizeBytes)}, read back${unproven}`
   if (keptLatest) return { text: `${text}; ${keptLatestNote}`, value: undefined }
   return { text, value: undefined }
 }

@@ -48,7 +48,7 @@ export interface ImportPlan {
 }
 
 export interface ImportResult extends ImportPlan {
-  /** The backup of the database as it was before. */
+  /** The backup of the database as it was before. Where nothing had to change, or there was nothing, none was taken. */
   before?: string
   /** Where the file that was there is now, if it was no readable database. */
   aside?: string
@@ -144,6 +144,9 @@ export async function applyImport(tools: ImportTools, asked: ImportRequest): Pro
   try {
     return await staged(tools, request, live(engine), true, async ({ file, report: planned }, apply) => {
       tools.onPlanned?.({ file, report: planned })
+      // To replace may give rows other ids, which no count tells.
+      if (request.mode === 'merge' && changesNothing(planned))
+        return { file, report: planned, into: 'present', ...otherOf(request) }
       // Taken only now: what is wrong with the file has been found.
       const { manifest } = await takeBackup(config, engine, { ...origin, trigger: 'pre-restore', reason }, tools.signal)
       tools.onBackedUp?.(manifest.stem)
@@ -157,6 +160,11 @@ export async function applyImport(tools: ImportTools, asked: ImportRequest): Pro
     requireReplaceable(error, request)
     return await importIntoNew(tools, request)
   }
+}
+
+/** By the counts: with `replace` rows may get other ids all the same. */
+export function changesNothing({ models }: ImportReport): boolean {
+  return models.every(({ created, updated, removed }) => created + updated + removed === 0)
 }
 
 /** The database is now what that backup says, which matters where the next one to put back is looked for. */

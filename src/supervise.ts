@@ -60,6 +60,7 @@ export async function superviseApp(command: AppCommand, config: Config, log: Log
     child.once('exit', (code, signal) => {
       hasEnded = true
       clearTimeout(killTimer)
+      sayEnd(log, code, signal, stopRequested)
       // What outlives the app would write to the database that the next boot copies.
       killGroup()
       resolve(signal ? 128 + constants.signals[signal] : (code ?? 1))
@@ -76,6 +77,14 @@ export async function superviseApp(command: AppCommand, config: Config, log: Log
       await ended
     },
   }
+}
+
+function sayEnd(log: Log, code: number | null, signal: NodeJS.Signals | null, wasAsked: boolean): void {
+  const how = signal ? `by ${signal}` : `with exit code ${code ?? 1}`
+  // What the kernel sends where a container is at its limit.
+  const hint = signal === 'SIGKILL' ? ' Nobody here sent that: mostly the memory of the container ran out.' : ''
+  if (wasAsked || code === 0) log.info(`The app ended ${how}.`)
+  else log.warn(`The app ended ${how}.${hint}`)
 }
 
 async function started(child: ChildProcess, command: AppCommand): Promise<void> {

@@ -248,11 +248,13 @@ test('the backups: old, damaged, missing, never verified or drilled, and what li
   writeFileSync(latest, readFileSync(latest).subarray(0, -30))
   writeFileSync(join(app.backups, '.backup_x.db.0123abcd.partial'), 'half')
   writeFileSync(join(app.backups, 'backup_2020-01-01T00-00-00Z.db'), 'whose?')
+  writeFileSync(`${app.database}.before-restore-2026-01-01T00-00-00Z`, 'was here')
   const about = await examine(app)
   expect(about.of('latest export')[0]).toMatchObject({ verdict: 'fail', code: 'EXPORT_DAMAGED' })
   expect(about.of('leftovers').map(({ text }) => text)).toEqual([
     '1 unfinished file of a killed process',
     expect.stringContaining('backup_2020-01-01T00-00-00Z.db'),
+    expect.stringMatching(/^1 file that a restore set aside beside the database, 8 B/),
   ])
   rmSync(app.backups, { recursive: true })
   mkdirSync(app.backups)

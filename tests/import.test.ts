@@ -34,6 +34,11 @@ describe('commands', () => {
     expect(names(other)).toEqual(['ann', 'zoe'])
     const backups = await listBackups(other.backups)
     expect(backups.find(({ stem }) => stem === done.before)).toMatchObject({ trigger: 'pre-restore' })
+    // The second time there is nothing to do, and nothing to back up for.
+    expect((await ops(other, 'import', file)).stdout).toContain('The database is already what this would make of it.')
+    const again = await ops(other, 'import', file, '--apply')
+    expect(again.stdout).toContain('Nothing had to change, and no backup was taken.')
+    expect(await listBackups(other.backups)).toHaveLength(backups.length)
     const { id } = JSON.parse((await ops(other, 'export', '--json')).stdout)
     expect((await ops(other, 'restore', id, '--export')).stdout).toContain(
       `To do it: npx bootkeeper restore ${id} --export --apply\n`,

@@ -12,7 +12,7 @@ import { baseModels, boot, makeApp, makeFolder, poll, sha256, startBoot } from '
 
 const quiet = openLog({ level: 'error', format: 'json' })
 
-function supervise(command: AppCommand, env: Record<string, string> = {}) {
+function supervise(command: AppCommand, env: Record<string, string> = {}, log = quiet) {
   let take: (signal: NodeJS.Signals) => void = () => {}
   const signals = {
     stop: new AbortController().signal,
@@ -21,7 +21,7 @@ function supervise(command: AppCommand, env: Record<string, string> = {}) {
     },
   }
   const config = readConfig([], { READY_AFTER_SECONDS: '0', ...env })
-  return superviseApp(command, config, quiet, signals).then((running) => ({
+  return superviseApp(command, config, log, signals).then((running) => ({
     running,
     send: (signal: NodeJS.Signals) => take(signal),
   }))
@@ -47,6 +47,27 @@ test('an app that a signal ends gives 128 + n', async () => {
     running.ready.catch(() => {})
     expect(await running.ended).toBe(code)
   }
+})
+
+test('how the app ended is said, and louder where nobody asked for it', async () => {
+  const said: string[] = []
+  const say = (level: string) => (message: unknown) => void said.push(`${level}: ${message}`)
+  const log = Object.assign(openLog({ level: 'error', format: 'json' }), { info: say('info'), warn: say('warn') })
+  for (const end of ['exit 0', 'exit 3', 'kill -KILL $$']) {
+    const { running } = await supervise({ file: '/bin/sh', args: ['-c', end], shell: false }, {}, log)
+    running.ready.catch(() => {})
+    await running.ended
+  }
+  const { running, send } = await supervise({ file: '/bin/sleep', args: ['60'], shell: false }, {}, log)
+  await running.ready
+  send('SIGTERM')
+  await running.ended
+  expect(said).toEqual([
+    'info: The app ended with exit code 0.',
+    'warn: The app ended with exit code 3.',
+    expect.stringMatching(/^warn: The app ended by SIGKILL\. .*memory/),
+    'info: The app ended by SIGTERM.',
+  ])
 })
 
 test('every signal reaches the app', async () => {

@@ -23,6 +23,10 @@ export const reportOutput = z.strictObject({
       skipped: rows.describe('of the file, left out'),
       removed: rows.describe('of the database, gone'),
       kept: rows.describe('of the database, not in the file and still there'),
+      changes: z
+        .array(z.strictObject({ field: z.string(), rows }))
+        .optional()
+        .describe('of the updated rows: the fields that get another value, and in how many rows'),
       examples: z
         .strictObject({ created: names, updated: names, removed: names, kept: names })
         .optional()

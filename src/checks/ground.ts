@@ -3,10 +3,11 @@
 // Guarantees: nothing is made, not even a directory; a lock that is looked at is not taken.
 
 import { access, constants, readdir, stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { appIdentity, bootkeeperVersion, currentUser } from '../app-identity.ts'
 import { compressions, needsProgram, requireCompressor } from '../compression.ts'
 import type { Config } from '../config.ts'
+import type { Engine } from '../engines/engine.ts'
 import { asBootkeeperError } from '../errors.ts'
 import { freeBytes, isPartial } from '../files.ts'
 import { lockHolder } from '../lock.ts'
@@ -89,6 +90,7 @@ export const leftovers: Check = {
       (await lockHolder(config.stateDir, 'lock')) !== undefined
     const unfinished = isHeld ? [] : (await Promise.all(places.map(namesIn))).flat().filter(isPartial)
     const strange = await strangeFiles(config)
+    const aside = await setAside(engine)
     return [
       ...(unfinished.length > 0
         ? [
@@ -106,7 +108,14 @@ export const leftovers: Check = {
             ),
           ]
         : []),
-      ...(unfinished.length + strange.length === 0 ? [ok('none')] : []),
+      ...(aside.count > 0
+        ? [
+            ok(
+              `${counted(aside.count, 'file')} that a restore set aside beside the database, ${formatBytes(aside.bytes)}: yours to delete once everything is right`,
+            ),
+          ]
+        : []),
+      ...(unfinished.length + strange.length + aside.count === 0 ? [ok('none')] : []),
     ]
   },
 }
@@ -142,6 +151,23 @@ async function strangeFiles(config: Config): Promise<string[]> {
   return names.filter(
     (name) => !manifests.includes(name) && !known.has(name) && !stems.some((stem) => name.startsWith(stem)),
   )
+}
+
+/** Bootkeeper never deletes these. */
+async function setAside({ isFile, description }: Engine): Promise<{ count: number; bytes: number }> {
+  if (!isFile) return { count: 0, bytes: 0 }
+  const folder = dirname(description)
+  const names = (await namesIn(folder)).filter((name) => name.startsWith(`${basename(description)}.before-restore-`))
+  const sizes = await Promise.all(
+    names.map((name) =>
+      stat(join(folder, name)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  )
+  const count = names.filter((name) => !/-(wal|shm|journal)$/.test(name)).length
+  return { count, bytes: sizes.reduce((sum, size) => sum + size, 0) }
 }
 
 async function namesIn(folder: string): Promise<string[]> {

@@ -132,7 +132,11 @@ export interface Overview {
   bootkeeper: string
   database: DatabaseView
   /** The console is the page of a boot that failed: the app does not run. */
-  failure?: Failure & { step?: string }
+  failure?: Failure & {
+    step?: string
+    /** The backup that what to do next is about. */
+    advised?: { stem: string; createdAt: string }
+  }
   /** Somebody went through the wizard, or passed it by. */
   isSetUp: boolean
   /** The app runs beside the console, and has the database open. */

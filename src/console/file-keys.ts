@@ -21,6 +21,8 @@ interface FileOfSource {
 export interface FileKeys {
   /** The settings, with what was typed for this file in the place of their own keys. */
   configFor(source: Source): Config
+  /** What was typed for this file, if anything was. */
+  typedFor(source: Source): Lock | undefined
   /** Throws KEY_REFUSED, TOO_MANY_TRIES, DECRYPTION_FAILED, and REQUEST_REFUSED for a file that is not encrypted. */
   unlock(source: Source, file: FileOfSource, secret: string, address: string): Promise<void>
   /** Passes an error on; one that a key would mend as KEY_NEEDED, with `needs`. */
@@ -50,6 +52,11 @@ export function openFileKeys(config: Config, keptMs = halfAnHourMs): FileKeys {
     configFor(source) {
       const found = kept.get(idOf(source))
       return found ? { ...config, keys: found.keys } : config
+    },
+
+    typedFor(source) {
+      const keys = kept.get(idOf(source))?.keys
+      return keys && (keys.passphrase === undefined ? 'identity' : 'passphrase')
     },
 
     async unlock(source, { path, name }, secret, address) {

@@ -47,6 +47,7 @@ export async function serveMaintenance(
     signals.passTo((signal) => {
       if (!asksForStop(signal)) return
       isStopped = true
+      log.info(`Stopped by ${signal}: maintenance mode ends.`)
       resolve()
     })
   })

@@ -7,7 +7,7 @@ import type { Config } from '../config.ts'
 import { openEngine } from '../engines/open.ts'
 import type { BootkeeperError } from '../errors.ts'
 import { readLastDrill } from '../last-drill.ts'
-import { listBackups } from '../manifest.ts'
+import { copyOf, listBackups, type Manifest } from '../manifest.ts'
 import { type BootState, readState } from '../state.ts'
 import type { DatabaseView, Operation, Overview } from './contract.ts'
 import { failureOf } from './operations.ts'
@@ -50,7 +50,7 @@ export async function overviewOf(
       .slice(-5)
       .reverse()
       .map(({ at, outcome, code, steps }) => ({ at, outcome, steps, ...(code ? { code } : {}) })),
-    ...(failure ? { failure: { ...failureOf(failure), ...(failure.step ? { step: failure.step } : {}) } } : {}),
+    ...(failure ? { failure: failureView(failure, backups ?? []) } : {}),
     restores: restores.slice(0, shownRestores).map(({ id, kind, subject, endedAt = '' }) => ({
       ...{ id, subject, endedAt },
       kind: kind as Overview['restores'][number]['kind'],
@@ -66,6 +66,16 @@ export async function overviewOf(
         }
       : {}),
     ...(lastDrill ? { lastDrill } : {}),
+  }
+}
+
+function failureView(failure: BootkeeperError, backups: Manifest[]): NonNullable<Overview['failure']> {
+  const { step, next } = failure
+  const advised = backups.find((each) => copyOf(each) && next.includes(each.stem))
+  return {
+    ...failureOf(failure),
+    ...(step ? { step } : {}),
+    ...(advised ? { advised: { stem: advised.stem, createdAt: advised.createdAt } } : {}),
   }
 }
 

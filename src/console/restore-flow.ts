@@ -105,7 +105,7 @@ export function openFlow(tools: FlowTools): Flow {
           const tools = { ...database, config: data.config, onProgress: report.rows, signal: report.signal }
           const planned = await planImport(tools, importRequest(request, data.path, file))
           const confirmation = confirmations.issue(report.id, [request, planned.report])
-          const command = commandFor(request, file)
+          const command = commandFor(request, file, sources.typedFor(file.source))
           return {
             ...planned,
             file: described(file, planned.file),

@@ -110,6 +110,7 @@ export function openSources(config: Config, uploads: Uploads, databases: Databas
     async unlock(source: Source, secret: string, address: string): Promise<void> {
       await keys.unlock(source, await locate(source), secret, address)
     },
+    typedFor: (source: Source) => keys.typedFor(source),
     forgetKey: (source: Source) => keys.forget(source),
     forgetKeys: () => keys.forgetAll(),
   }

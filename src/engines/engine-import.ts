@@ -54,6 +54,8 @@ export interface ModelCounts {
   removed: number
   /** Of the database, not in the file and still there: all with `merge`, protected rows with `replace`. */
   kept: number
+  /** Of the updated rows: the fields that get another value, and in how many rows. In the order of the schema. */
+  changes?: { field: string; rows: number }[]
   /** A few rows of each kind, where there are any and they have a name that may be shown. */
   examples?: Partial<Record<'created' | 'updated' | 'removed' | 'kept', RowName[]>>
 }

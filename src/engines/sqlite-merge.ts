@@ -76,6 +76,7 @@ export class Merge {
     const paired = live === 0 ? 0 : one(`SELECT count(*) FROM (${this.paired(model)})`)
     const updated = paired === 0 ? 0 : this.findChanged(model)
     const kept = this.options.mode === 'merge' ? live - paired : this.keptRows(model)
+    const changes = this.changedFields(model)
     return {
       model: name,
       rows: model.rows,
@@ -85,6 +86,7 @@ export class Merge {
       skipped,
       removed: live - paired - kept,
       kept,
+      ...(changes.length > 0 ? { changes } : {}),
     }
   }
 
@@ -140,18 +142,24 @@ export class Merge {
   }
 
   /** Columns that an update sets, with their new values. `changedAt` is for rows that are known to change. */
-  private settable(model: StagedModel, values: Values, changedAt?: string): { column: string; value: string }[] {
+  private settable(
+    model: StagedModel,
+    values: Values,
+    changedAt?: string,
+  ): { name: string; column: string; value: string }[] {
     const { target, source } = model.mapping
     const fields = target.fields.flatMap((field) => {
       if (target.primaryKey.includes(field.name)) return []
       const value = values.of(field)
       const column = quoted(field.column)
       const open = field.isUpdatedAt ? changedAt : undefined
-      if (!value) return open ? [{ column, value: open }] : []
+      const { name } = field
+      if (!value) return open ? [{ name, column, value: open }] : []
       const given = this.withoutStandIn(model, values, field, value)
-      return [{ column, value: source.isPartial ? `coalesce(${given}, ${open ?? `l.${column}`})` : given }]
+      return [{ name, column, value: source.isPartial ? `coalesce(${given}, ${open ?? `l.${column}`})` : given }]
     })
     const hidden = [...model.hiddenColumns].map(([column, staged]) => ({
+      name: column,
       column: quoted(column),
       value: `s.${staged}`,
     }))
@@ -173,13 +181,30 @@ export class Merge {
     const differs = this.settable(model, values).map(({ column, value }) => `l.${column} IS NOT ${value}`)
     if (differs.length === 0) return 0
     const { changes } = this.database
-      .prepare(`INSERT INTO ${this.changedLines(model)} SELECT s.line FROM ${values.from}
-        JOIN ${identity.pairs(model)} AS m ON m.line = s.line
-        JOIN ${identity.live(model)} AS l ON l.${identity.rowid(model)} = m.rid
+      .prepare(`INSERT INTO ${this.changedLines(model)} SELECT s.line FROM ${this.besideLive(model, values)}
         WHERE s.x IS NULL AND (${differs.join(' OR ')})`)
       .run()
     if (changes > 0) this.changed.add(model)
     return changes
+  }
+
+  /** Rows of the file, with those of the database that they are. */
+  private besideLive(model: StagedModel, values: Values): string {
+    const { identity } = this
+    return `${values.from} JOIN ${identity.pairs(model)} AS m ON m.line = s.line
+      JOIN ${identity.live(model)} AS l ON l.${identity.rowid(model)} = m.rid`
+  }
+
+  private changedFields(model: StagedModel): NonNullable<ModelCounts['changes']> {
+    if (!this.changed.has(model)) return []
+    const values = new Values(this.identity, model, 's')
+    const columns = this.settable(model, values)
+    const rows = this.database
+      .prepare(`SELECT ${columns.map(({ column, value }) => `sum(l.${column} IS NOT ${value})`).join(', ')}
+        FROM ${this.besideLive(model, values)} JOIN ${this.changedLines(model)} AS u ON u.line = s.line`)
+      .raw()
+      .get() as number[]
+    return columns.flatMap(({ name }, at) => (rows[at]! > 0 ? { field: name, rows: rows[at]! } : []))
   }
 
   apply(model: StagedModel): void {
@@ -217,8 +242,7 @@ export class Merge {
     const live = this.identity.live(model)
     this.database.exec(`UPDATE ${live} SET ${columns.map(({ column }, at) => `${column} = v.v${at}`).join(', ')}
       FROM (SELECT m.rid AS rid, ${columns.map(({ value }, at) => `${value} AS v${at}`).join(', ')}
-        FROM ${values.from} JOIN ${lines} AS u ON u.line = s.line
-        JOIN ${this.identity.pairs(model)} AS m ON m.line = s.line JOIN ${live} AS l ON l.${rowid} = m.rid) AS v
+        FROM ${this.besideLive(model, values)} JOIN ${lines} AS u ON u.line = s.line) AS v
       WHERE ${quoted(model.mapping.target.table)}.${rowid} = v.rid`)
   }
 

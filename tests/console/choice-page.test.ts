@@ -9,7 +9,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { expect, test as plainTest } from 'vitest'
 import { age, ageWithPassphrase, hasAge, makeKeys } from '../age.ts'
-import { openTestConsole } from '../console.ts'
+import { openTestConsole, password } from '../console.ts'
 import { killHard, makeFolder, ops } from '../harness.ts'
 import { axeFaults, browserMissing, heading, inspectState, tabTo } from './browser.ts'
 import { contents, golden, mediaApp, zoe } from './media-app.ts'
@@ -167,6 +167,11 @@ lockedTest(
     await page.getByRole('button', { name: 'See what would change' }).click()
     await heading(page, 'This is what would change')
     expect(contents(app)).toEqual(before)
+    await page.getByText('--passphrase-file FILE').waitFor({ state: 'attached' })
+    await page.getByRole('link', { name: 'Back', exact: true }).click()
+    await heading(page, 'This is in the file')
+    await page.getByRole('button', { name: 'See what would change' }).click()
+    await heading(page, 'This is what would change')
 
     killHard(console.boot.child)
     await console.boot.ended
@@ -199,6 +204,14 @@ lockedTest(
     await page.getByLabel('Secret key').fill(identity)
     await page.getByRole('button', { name: 'Open the file' }).click()
     await heading(page, 'This is in the file')
+    // Who signs out takes the key along: a secret of the file needs it again.
+    await page.reload()
+    await page.getByRole('button', { name: 'Sign out' }).click()
+    await page.getByLabel('Password', { exact: true }).fill(password)
+    await page.keyboard.press('Enter')
+    await page.getByRole('button', { name: 'Show Openrouter API key' }).click()
+    await page.getByRole('button', { name: 'Open the file again' }).click()
+    await heading(page, 'This file is encrypted')
 
     // Cut short: the passphrase does open its beginning.
     writeFileSync(

@@ -44,9 +44,15 @@ async function unlock(console: TestConsole, upload: string, secret: string) {
 
 /** Every file under the app's folder, and the log. */
 function kept(app: TestApp, console: TestConsole): string {
-  const files = readdirSync(app.dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
-  const texts = files.map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'latin1'))
-  return [...texts, console.boot.output()].join('\n')
+  for (let tries = 0; ; tries += 1)
+    try {
+      const files = readdirSync(app.dir, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+      const texts = files.map(({ parentPath, name }) => readFileSync(join(parentPath, name), 'latin1'))
+      return [...texts, console.boot.output()].join('\n')
+    } catch (error) {
+      // A partial file got its name between the two.
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT' || tries === 20) throw error
+    }
 }
 
 describe.skipIf(!hasAge)('an encrypted file', () => {

@@ -179,6 +179,27 @@ test('settings that are there: tests that fail, a secret, another tab, a databas
   await page.getByText('There was nothing to save').waitFor()
   expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Save')
 
+  // What is typed and not saved is not left without a question.
+  await field(page, 'AI model').fill('half-typed')
+  const leave = async (answer: 'accept' | 'dismiss') => {
+    const [dialog] = await Promise.all([
+      page.waitForEvent('dialog').then(async (asked) => {
+        await asked[answer]()
+        return asked
+      }),
+      page.getByRole('link', { name: 'Backups' }).click(),
+    ])
+    return dialog.message()
+  }
+  expect(await leave('dismiss')).toContain('What you have typed is not saved.')
+  expect(page.url()).toContain('#/settings')
+  expect(await field(page, 'AI model').inputValue()).toBe('half-typed')
+  await leave('accept')
+  await heading(page, 'Backups')
+  await page.getByRole('link', { name: 'Settings' }).click()
+  await heading(page, 'Settings')
+  expect(await field(page, 'AI model').inputValue()).toBe('gemini-2.5-flash-lite')
+
   // A second tab changes them while the first one types.
   const second = await page.context().newPage()
   await second.goto(page.url())

@@ -285,6 +285,13 @@ model Log {
       // The file's row gets another id: 1 is another row there.
       Log: { created: [{ '#': 2 }], kept: [{ '#': 1 }] },
     })
+    // Of what changes, the fields.
+    expect(merged.models.map(({ changes }) => changes)).toEqual([
+      undefined,
+      [{ field: 'note', rows: 1 }],
+      undefined,
+      undefined,
+    ])
     const replaced = await importInto(target, model, file, { mode: 'replace' })
     expect(replaced.models.map((each) => each.examples?.removed)).toEqual([
       ['green'],

@@ -118,7 +118,8 @@ function Backup({
   onPin: () => void
   onRemove: () => void
 }) {
-  const { stem, createdAt, hasCopy, isWhole, isPinned, isPinnedByBoot, condition, problem, keptBecause } = backup
+  const { stem, createdAt, hasCopy, hasExport, isWhole, isPinned, isPinnedByBoot, condition, problem, keptBecause } =
+    backup
   const name = <span class="unseen"> {stem}</span>
   const download = async () => {
     const { path } = await call('POST /api/tickets', { backup: stem })
@@ -167,7 +168,8 @@ function Backup({
           </button>
         )}
         <button type="button" class="quiet" onClick={() => attempt(download)}>
-          Download{name}
+          {hasCopy && hasExport ? 'Download the export' : 'Download'}
+          {name}
         </button>
         <button type="button" class="quiet" onClick={onPin}>
           {isPinned ? 'Unpin' : 'Pin'}

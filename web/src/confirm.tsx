@@ -69,7 +69,7 @@ export function Confirm({
           <Submit isBusy={isBusy}>Restore now</Submit>
         )}
         <a class="button" href={back}>
-          Cancel
+          Back
         </a>
       </div>
     </form>

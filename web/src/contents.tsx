@@ -1,7 +1,7 @@
 // What is in a file, and how it should go in.
 
 import { useState } from 'preact/hooks'
-import type { Failure, OperationOf } from '../../src/console/contract.ts'
+import type { Failure, OperationOf, Source } from '../../src/console/contract.ts'
 import { Submit, useAttempt } from './attempt.tsx'
 import { begin } from './begin.ts'
 import { type Choice, ChoiceFields, everything, hasChoice, listTitles, wordsOf } from './choice.tsx'
@@ -13,6 +13,13 @@ type File = NonNullable<OperationOf<'inspect'>['result']>['file']
 
 /** By file, for who comes back to it from the plan. */
 const chosen = new Map<string, Choice>()
+const shown = new Map<string, string>()
+
+/** Where the contents of a file were shown last, for the way back from its plan. */
+export function contentsOf(source: Source): string {
+  const id = shown.get(JSON.stringify(source))
+  return id === undefined ? '#/restore' : `#/restore/${id}`
+}
 
 /** `isFirst`: there is nothing yet that a restore could take away. */
 export function ContentsView({ operation, isFirst }: { operation: OperationOf<'inspect'>; isFirst: boolean }) {
@@ -20,6 +27,7 @@ export function ContentsView({ operation, isFirst }: { operation: OperationOf<'i
   const needsUser = file.users?.some(({ name }) => name === null) ?? false
   const [mode, setMode] = useState<'replace' | 'merge'>(needsUser || !isFirst ? 'merge' : 'replace')
   const place = JSON.stringify(operation.request.source)
+  shown.set(place, operation.id)
   const [choice, setChoice] = useState(chosen.get(place) ?? everything)
   const [unchosen, setUnchosen] = useState<string>()
   const [keepExisting, setKeepExisting] = useState(false)

@@ -6,6 +6,8 @@ import { useState } from 'preact/hooks'
 import type { Overview } from '../../src/console/contract.ts'
 import { call } from './api.ts'
 import { useAttempt } from './attempt.tsx'
+import { begin } from './begin.ts'
+import { formatAge, formatTime } from './format.ts'
 import { FailureBox, Page, Waiting } from './parts.tsx'
 import { LastStarts } from './status.tsx'
 
@@ -30,6 +32,8 @@ export function WhatFailed() {
 
 export function Broken({ overview }: { overview: Overview & { failure: NonNullable<Overview['failure']> } }) {
   const { failure, boots, backups } = overview
+  const { advised } = failure
+  const { failure: advisedFailure, attempt } = useAttempt()
   // What the failure says is of the database that was there then: its advice must not be followed any more.
   if (overview.isMended)
     return (
@@ -51,9 +55,23 @@ export function Broken({ overview }: { overview: Overview & { failure: NonNullab
       lead={failure.step ? `The step “${failure.step}” failed. The app is not running.` : 'The app is not running.'}
     >
       <FailureBox failure={failure} />
+      {advisedFailure && <FailureBox failure={advisedFailure} />}
       <div class="doors">
+        {advised && (
+          <button
+            type="button"
+            class="door"
+            onClick={() => attempt(() => begin({ kind: 'check-copy', backup: advised.stem }))}
+          >
+            <strong>Put back the backup that is advised</strong>
+            <span>
+              Made {formatTime(advised.createdAt)}, {formatAge(advised.createdAt)}. First you see what it is; nothing
+              changes until you say so.
+            </span>
+          </button>
+        )}
         <a class="door" href="#/backups">
-          <strong>Put a backup back</strong>
+          <strong>{advised ? 'Choose another backup' : 'Put a backup back'}</strong>
           <span>
             {backups === undefined
               ? 'The folder of the backups cannot be read now. The page says why.'

@@ -4,6 +4,7 @@ import type { OperationOf, PlanResult } from '../../src/console/contract.ts'
 import { begin } from './begin.ts'
 import { sayChoice } from './choice.tsx'
 import { Confirm } from './confirm.tsx'
+import { contentsOf } from './contents.tsx'
 import { counted, formatCount } from './format.ts'
 import { InTerminal, Journey, Page, WideTable } from './parts.tsx'
 
@@ -59,7 +60,7 @@ export function PlanView({ operation }: { operation: OperationOf<'plan'> }) {
               ? 'What is there now is set aside as a file, and stays.'
               : 'What is there now is backed up first, and you can undo the restore afterwards.'
           }
-          back="#/restore"
+          back={contentsOf(operation.request.source)}
           confirm={(code) => begin({ kind: 'restore', plan: operation.id, code })}
           lookAgain={() => begin(operation.request)}
         />
@@ -126,14 +127,18 @@ function PlanTable({ report: { models }, isPart }: { report: Report; isPart: boo
 }
 
 function Details({ report, hasLines }: { report: Report; hasLines: boolean }) {
-  const examples = report.models.flatMap((model) =>
-    (['updated', 'removed'] as const).flatMap((key) => {
+  const examples = report.models.flatMap((model) => {
+    const lines = (['updated', 'removed'] as const).flatMap((key) => {
       const names = model.examples?.[key]
       return names
         ? [`${model.model}, ${key === 'updated' ? 'would change' : 'would go away'}: ${listed(names, model[key])}`]
         : []
-    }),
-  )
+    })
+    const fields = (model.changes ?? []).map(({ field, rows }) =>
+      rows === model.updated ? field : `${field} (in ${counted(rows, 'row')})`,
+    )
+    return fields.length > 0 ? [...lines, `${model.model}, what would change: ${fields.join(', ')}`] : lines
+  })
   const warnings = [
     ...report.skipped.map(({ model, reason, rows, examples: places }) => {
       const where = `${hasLines ? 'line' : 'row'}${places.length > 1 ? 's' : ''} ${places.join(', ')}`

@@ -4,6 +4,7 @@
 import { useState } from 'preact/hooks'
 import type { SettingsField, SettingsGroup, Source } from '../../src/console/contract.ts'
 import { call, failureOf } from './api.ts'
+import { begin } from './begin.ts'
 import { WideTable } from './parts.tsx'
 
 export function SettingsInFile({ groups, source }: { groups: SettingsGroup[]; source: Source }) {
@@ -41,6 +42,7 @@ function shown({ value, isSet }: SettingsField): string {
 function Secret({ model, field, source }: { model: string; field: SettingsField; source: Source }) {
   const [value, setValue] = useState<string>()
   const [failure, setFailure] = useState<string>()
+  const [isLocked, setLocked] = useState(false)
   const [isBusy, setBusy] = useState(false)
 
   async function toggle() {
@@ -51,8 +53,10 @@ function Secret({ model, field, source }: { model: string; field: SettingsField;
     try {
       setValue((await call('POST /api/settings/reveal', { model, field: field.name, source })).value)
     } catch (error) {
-      const { message, next } = failureOf(error)
-      setFailure(`${message} ${next}`)
+      const { message, next, needs } = failureOf(error)
+      // What was typed for the file is forgotten after its restore, and after half an hour: there is a page that asks.
+      setLocked(needs !== undefined)
+      setFailure(needs ? message : `${message} ${next}`)
     }
     setBusy(false)
   }
@@ -73,6 +77,11 @@ function Secret({ model, field, source }: { model: string; field: SettingsField;
       <span role="status" class="bad">
         {failure}
       </span>
+      {isLocked && (
+        <button type="button" class="quiet small" onClick={() => begin({ kind: 'inspect', source })}>
+          Open the file again
+        </button>
+      )}
     </>
   )
 }

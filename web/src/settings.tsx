@@ -6,7 +6,7 @@ import { useEffect, useRef, useState } from 'preact/hooks'
 import type { Failure, Overview, SettingsGroup } from '../../src/console/contract.ts'
 import { call, failureOf } from './api.ts'
 import { FailureBox, Page, Waiting } from './parts.tsx'
-import { go } from './route.ts'
+import { go, useUnsaved } from './route.ts'
 import { SettingField, type Typed } from './setting-field.tsx'
 
 type Draft = Record<string, Typed>
@@ -125,6 +125,9 @@ function SettingsForm({
   useEffect(() => {
     if (Object.keys(problems).length > 0) form.current?.querySelector<HTMLElement>('[aria-invalid]')?.focus()
   }, [problems])
+
+  const untouched = groups.every((group) => touchedOf(group, draft).length === 0)
+  useUnsaved(untouched ? undefined : 'What you have typed is not saved.')
 
   function change(key: string, typed: Typed | undefined) {
     setSaid(undefined)
