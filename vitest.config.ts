@@ -1,7 +1,7 @@
 // The tests of `npm test`: everything but the container tests (vitest.container.config.ts, they need a Docker engine)
 // and the soak tests (`npm run test:soak`, they take long).
-// Guarantees: three files at a time at most, each in a process of its own, because tests boot real programs, and wait for
-// them a fifth of the time; the longest begin first, so that the end does not wait for one of them.
+// Guarantees: two files at a time at most, each in a process of its own, because tests boot real programs (with three, two
+// cores were no faster); the longest begin first, so that the end does not wait for one of them.
 
 import { defineConfig } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
@@ -36,7 +36,7 @@ export default defineConfig({
     include: ['tests/**/*.test.ts'],
     exclude: ['tests/container/**', 'tests/fixtures/**', ...(process.env.SOAK ? [] : ['tests/soak/**'])],
     pool: 'forks',
-    maxWorkers: 3,
+    maxWorkers: 2,
     sequence: { sequencer: LongestFirst },
     testTimeout: 120_000,
     hookTimeout: 120_000,

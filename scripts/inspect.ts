@@ -37,6 +37,8 @@ export default async function inspect(words: string[]): Promise<number> {
   const file = await withProgress(`reading ${basename(path)}`, (onProgress) =>
     inspectFile(config, path, { userName: parsed.values.user, model, onProgress }),
   )
-  process.stdout.write(parsed.values.json ? `${JSON.stringify(file)}\n` : showFile(file))
+  process.stdout.write(
+    parsed.values.json ? `${JSON.stringify(file)}\n` : showFile(file, { path: parsed.positionals[0]! }),
+  )
   return 0
 }

@@ -9,7 +9,7 @@ import type { FileDescription } from '../src/import-child.ts'
 import { formatCount } from '../src/log.ts'
 import { describeScope } from '../src/scope.ts'
 
-/** Without `counts` where a report follows, which has them too. */
+/** Without counts where a report follows, which has them too. `path`: of the file, for commands. */
 export function showFile(
   {
     title,
@@ -25,7 +25,7 @@ export function showFile(
     engine,
     parts,
   }: FileDescription,
-  { withCounts = true } = {},
+  { withCounts = true, path = 'FILE' } = {},
 ): string {
   const made = [createdAt && `made ${createdAt}`, app && `by ${app}`].filter(Boolean).join(' ')
   const lines = [`${certainty === 'certain' ? 'Recognised as' : 'Probably'}: ${title}${made ? `, ${made}` : ''}.`]
@@ -49,10 +49,10 @@ export function showFile(
     )
   // Of settings an older format has no line in a table.
   if (parts?.settings)
-    lines.push(`It has settings. To import them alone: ${command('import', 'FILE', '--only', 'settings')}`)
+    lines.push(`It has settings. To import them alone: ${command('import', path, '--only', 'settings')}`)
   const one = parts?.users ? users?.find(({ only }) => only !== undefined)?.only : undefined
   if (one !== undefined)
-    lines.push(`A user can be imported alone: ${command('import', 'FILE', '--only', one.replaceAll(',', '\\,'))}`)
+    lines.push(`A user can be imported alone: ${command('import', path, '--only', one.replaceAll(',', '\\,'))}`)
   if (users?.some(({ name }) => name === null))
     lines.push('! The file does not say whose it is: an import needs --user NAME.')
   lines.push(...notes.map((note) => `! ${note}`))

@@ -175,6 +175,10 @@ test('a restore, an import and what failed of them are in the log, with the back
   const stem = await backup(app)
   addUser(app, 'john')
   const restored = JSON.parse((await ops(app, 'restore', stem, '--apply', '--json')).stdout) as { before: string }
+  // Something that the import can change back.
+  const changed = app.open()
+  changed.exec(`UPDATE "User" SET notes = 'other'`)
+  changed.close()
   expect((await ops(app, 'import', stem, '--apply')).exitCode).toBe(0)
   // A dry run does nothing, and says so nowhere.
   expect((await ops(app, 'restore', stem)).exitCode).toBe(0)

@@ -71,7 +71,9 @@ export async function overviewOf(
 
 function failureView(failure: BootkeeperError, backups: Manifest[]): NonNullable<Overview['failure']> {
   const { step, next } = failure
-  const advised = backups.find((each) => copyOf(each) && next.includes(each.stem))
+  // The first that is named is the one to put back; of others it is said what they are.
+  const named = next.split(/[^\w.-]+/).map((word) => word.replace(/\.$/, ''))
+  const advised = named.flatMap((word) => backups.find((each) => each.stem === word && copyOf(each)) ?? [])[0]
   return {
     ...failureOf(failure),
     ...(step ? { step } : {}),

@@ -257,7 +257,7 @@ test('kill -9 while a copy is read out leaves nothing after the next boot', asyn
   await next.stop()
 })
 
-/** A backup of the database as it is now that has no export: what an import takes first, of a file that changes nothing. */
+/** A backup of the database as it is now that has no export: what a replacement by the same takes first. */
 async function rawOnly(app: TestApp, running?: TestConsole): Promise<string> {
   const file = join(makeFolder(), 'same.json')
   if (running) {
@@ -265,7 +265,7 @@ async function rawOnly(app: TestApp, running?: TestConsole): Promise<string> {
     return (await restored(running, { upload: await running.upload(file) })).before!
   }
   expect((await ops(app, 'export', file)).exitCode).toBe(0)
-  const { stdout } = await ops(app, 'import', file, '--mode', 'merge', '--apply', '--json')
+  const { stdout } = await ops(app, 'import', file, '--mode', 'replace', '--apply', '--json')
   const { before } = JSON.parse(stdout) as { before: string }
   expect((await readManifest(app.backups, before)).files.map(({ role }) => role)).toEqual(['copy'])
   return before
