@@ -17,7 +17,7 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import type { Manifest } from '../src/manifest.ts'
 import { readManifest, updateManifest } from '../src/manifest.ts'
-import { baseModels, boot, killHard, makeApp, makeFolder, ops, poll, root, startBoot, type TestApp } from './harness.ts'
+import { baseModels, boot, makeApp, makeFolder, ops, poll, root, startBoot, type TestApp } from './harness.ts'
 import { describePostgres, startPostgres } from './postgres.ts'
 
 interface Finding {
@@ -114,7 +114,8 @@ test('a well app: every line is well, in every journal mode and beside a running
     expect.stringMatching(/in use by a boot, or the app .*process \d+/),
   ])
   open.close()
-  killHard(running.child)
+  // Asked, so that the app ends too: killed, it would leave the app behind, which holds its output open.
+  running.child.kill('SIGTERM')
   await running.ended
   const { stdout } = await ops(app, 'doctor')
   expect(stdout).not.toContain('\x1b')

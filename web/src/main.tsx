@@ -72,8 +72,12 @@ function Inside({ isOpen, onSignedOut }: { isOpen: boolean; onSignedOut: () => v
   useEffect(() => {
     if (!isOpen) return
     setFailure(undefined)
-    call('GET /api/overview', {}).then(setOverview, (error) => setFailure(failureOf(error)))
+    void look()
   }, [section, isOpen])
+
+  async function look() {
+    await call('GET /api/overview', {}).then(setOverview, (error) => setFailure(failureOf(error)))
+  }
 
   async function passBy() {
     await call('POST /api/finish-setup', {}).catch(() => undefined)
@@ -118,7 +122,7 @@ function Inside({ isOpen, onSignedOut }: { isOpen: boolean; onSignedOut: () => v
           </FailureBox>
         </Page>
       )}
-      {overview && <Section {...{ section, id, overview, visit }} onPassedBy={passBy} />}
+      {overview && <Section {...{ section, id, overview, visit }} onChanged={look} onPassedBy={passBy} />}
     </Frame>
   )
 }
@@ -128,18 +132,21 @@ function Section({
   id,
   overview,
   visit,
+  onChanged,
   onPassedBy,
 }: {
   section: string
   id: string | undefined
   overview: Overview
   visit: number
+  /** What the overview says may be another thing now. */
+  onChanged: () => Promise<void>
   onPassedBy: () => Promise<void>
 }) {
   if (section === 'restore')
-    return id ? <OperationPage key={id} id={id} overview={overview} /> : <ChooseFile overview={overview} />
+    return id ? <OperationPage key={id} {...{ id, overview, onChanged }} /> : <ChooseFile overview={overview} />
   if (section === 'backups')
-    return id ? <OperationPage key={id} id={id} overview={overview} /> : <Backups key={visit} />
+    return id ? <OperationPage key={id} {...{ id, overview, onChanged }} /> : <Backups key={visit} />
   if (section === 'settings') return <SettingsPage id={id} overview={overview} onFinished={onPassedBy} />
   const { failure } = overview
   if (failure && (section === '' || section === 'status')) return <Broken overview={{ ...overview, failure }} />

@@ -109,7 +109,15 @@ export function ChooseFile({ overview }: { overview: Overview }) {
 }
 
 /** Any operation of a restore, by its id. */
-export function OperationPage({ id, overview }: { id: string; overview: Overview }) {
+export function OperationPage({
+  id,
+  overview,
+  onChanged,
+}: {
+  id: string
+  overview: Overview
+  onChanged: () => Promise<void>
+}) {
   const [operation, setOperation] = useState<Operation>()
   const [isLost, setLost] = useState(false)
   const [failure, setFailure] = useState<Failure>()
@@ -127,6 +135,11 @@ export function OperationPage({ id, overview }: { id: string; overview: Overview
     })
     return () => watching.stop()
   }, [id])
+  // The first restore ends the setup, and the menu is there.
+  const isBack = operation?.state === 'done' && operation.kind === 'restore'
+  useEffect(() => {
+    if (isBack) void onChanged()
+  }, [isBack])
   if (failure)
     return (
       <Page title="This cannot be shown">
