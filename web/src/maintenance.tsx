@@ -60,7 +60,7 @@ export function Broken({ overview }: { overview: Overview & { failure: NonNullab
         {advised && (
           <button
             type="button"
-            class="door"
+            class="door across"
             onClick={() => attempt(() => begin({ kind: 'check-copy', backup: advised.stem }))}
           >
             <strong>Put back the backup that is advised</strong>
