@@ -2,14 +2,17 @@
 // Guarantees: the file was read back, also through the decompressor, before it is named.
 
 import { join } from 'node:path'
+import { sayWhatToRestore } from '../src/backup.ts'
 import { type Compression, compressionOfName, compressions } from '../src/compression.ts'
 import type { AgeSettings, Config } from '../src/config.ts'
 import { isEncrypting } from '../src/encryption.ts'
+import type { Engine } from '../src/engines/engine.ts'
 import { BootkeeperError } from '../src/errors.ts'
 import { exportDatabase, keptLatestNote } from '../src/export.ts'
 import { exportToFile } from '../src/export-file.ts'
 import { formatBytes } from '../src/log.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
+import { readState } from '../src/state.ts'
 import { openEncoding } from '../src/stored-file.ts'
 import { requireDatabase, withOpsLock } from './open-ops.ts'
 import { readWords } from './run-command.ts'
@@ -60,6 +63,7 @@ export default async function exportData(words: string[]): Promise<number> {
     const { trigger, reason } = why
     const operation = { action: 'export', entity: 'backup', metadata: { trigger, reason } }
     const { stem, file, keptLatest } = await record(operation, async (note) => {
+      await requireSound(config, engine)
       const done = await withProgress('exporting', (onProgress) =>
         exportDatabase(config, engine, schema, why, undefined, { onProgress }),
       )
@@ -72,6 +76,14 @@ export default async function exportData(words: string[]): Promise<number> {
     else process.stdout.write(`✔ ${path}, ${formatBytes(file.sizeBytes)}\n${keptLatest ? `! ${keptLatestNote}\n` : ''}`)
     return 0
   })
+}
+
+/** What is listed as good, and is the latest export from then on, is not made of a database that is half gone. */
+async function requireSound(config: Config, engine: Engine): Promise<void> {
+  const { problems } = await engine.examine(false)
+  if (problems.length === 0) return
+  const error = new BootkeeperError('DATABASE_CORRUPT', `${engine.description} is damaged: ${problems[0]}.`)
+  throw await sayWhatToRestore(config, engine, await readState(config.stateDir), error)
 }
 
 function requireEncryption(config: Config): AgeSettings {

@@ -13,6 +13,7 @@ import {
   type ImportRequest,
   planImport,
 } from '../src/import.ts'
+import { formatCount } from '../src/log.ts'
 import { findSchema, readSchemaFiles } from '../src/prisma/schema-files.ts'
 import { type KeyWords, keyHelp, keyOptions } from './keys.ts'
 import { type RecordedOps, withOpsLock } from './open-ops.ts'
@@ -149,8 +150,13 @@ async function planOrApply(
   })
   if (json) process.stdout.write(`${JSON.stringify({ applied: true, ...result, ...(only ? { only } : {}) })}\n`)
   else {
+    const left = result.report.skipped.reduce((sum, { rows }) => sum + rows, 0)
+    const end =
+      left === 0
+        ? `✔ ${request.path} is in ${ops.engine.description}.`
+        : `! ${request.path} is in ${ops.engine.description}, but for ${formatCount(left)} ${left === 1 ? 'row that was' : 'rows that were'} skipped.`
     process.stdout.write(
-      `${showFile(result.file, { withCounts: false })}${chosen}\n${showReport(result, true)}\n✔ ${request.path} is in ${ops.engine.description}.\n`,
+      `${showFile(result.file, { withCounts: false })}${chosen}\n${showReport(result, true)}\n${end}\n`,
     )
     process.stdout.write(showOther(result))
     if (result.before) process.stdout.write(`  What was there until now: ${result.before}\n`)

@@ -87,6 +87,30 @@ describe.each([
   })
 })
 
+test('of a damaged database no export is listed, and the latest stays', async () => {
+  const damaged = makeApp()
+  expect((await boot(damaged)).exitCode).toBe(0)
+  fill(damaged, 500)
+  expect((await ops(damaged, 'backup')).exitCode).toBe(0)
+  const database = damaged.open()
+  database.pragma('wal_checkpoint(TRUNCATE)')
+  const page = database
+    .prepare("SELECT rootpage FROM sqlite_master WHERE name = 'User_name_key'")
+    .pluck()
+    .get() as number
+  const size = database.pragma('page_size', { simple: true }) as number
+  database.close()
+  // An index: the rows themselves can all be read.
+  const bytes = readFileSync(damaged.database)
+  writeFileSync(damaged.database, bytes.fill(0xa5, (page - 1) * size, page * size))
+  const latest = join(damaged.dir, 'data', 'backup_latest.json')
+  const [before, listed] = [sha256(latest), damaged.files()]
+  const { exitCode, stderr } = await ops(damaged, 'export')
+  expect([exitCode, stderr]).toEqual([65, expect.stringContaining('DATABASE_CORRUPT')])
+  expect(stderr).toContain('to put back the newest good backup')
+  expect([sha256(latest), damaged.files()]).toEqual([before, listed])
+})
+
 test('a program that is not there is told before anything is written', async () => {
   const folder = makeFolder()
   const { exitCode, stderr } = await withPath('/nonexistent', 'export', join(folder, 'a.json.bz2'))

@@ -86,9 +86,7 @@ describe.runIf(isRoot)('a small disk', () => {
   // At every size between "room for nothing" and "room for all", so that the disk fills in each step in turn.
   test('a disk that fills on the way: refused or done, never between', async () => {
     const outcomes = new Set<number | null>()
-    const sizes = process.env.SOAK
-      ? Array.from({ length: 40 }, (_, i) => 100 + i * 100)
-      : [200, 1_400, 2_600, 3_200]
+    const sizes = process.env.SOAK ? Array.from({ length: 40 }, (_, i) => 100 + i * 100) : [200, 1_400, 2_600, 3_200]
     for (const leftKb of sizes) {
       const app = makeApp()
       mountSmall(join(app.dir, 'data'), 'size=12m')

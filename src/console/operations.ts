@@ -13,6 +13,13 @@ import type { Failure, Operation, OperationKind, OperationOf } from './contract.
 
 const keptOperations = 50
 
+/** For the log: what changed the data. */
+const doneWords: Partial<Record<OperationKind, string>> = {
+  restore: 'was restored',
+  undo: 'was put back, to undo a restore',
+  'put-back': 'was put back',
+}
+
 /** What an operation reports while it runs. */
 export interface Reporter {
   readonly id: string
@@ -136,6 +143,11 @@ export async function openOperations(directory: string, log: Log): Promise<Opera
           for (const step of operation.steps) step.state = 'done'
           operation.state = 'done'
           operation.result = result as NonNullable<typeof operation.result>
+          const done = doneWords[kind]
+          if (done)
+            log.info(
+              `In the console ${subject} ${done}.${operation.before ? ` What was there until then: ${operation.before}.` : ''}`,
+            )
         } catch (thrown) {
           const error = stopping.signal.aborted
             ? interrupted('The server was stopped while this ran.')

@@ -3,6 +3,7 @@
 // confirmed, or nothing; the backup of what was there is named in the result. A backup that has only a raw copy goes the
 // same way, by a file that is made of the copy and is gone when the operation ends.
 
+import { command } from '../command-hint.ts'
 import type { Config } from '../config.ts'
 import { asBootkeeperError, BootkeeperError } from '../errors.ts'
 import { readOwnDataModel } from '../export.ts'
@@ -185,7 +186,10 @@ export function openFlow(tools: FlowTools): Flow {
             const tools = { ...database, onBackedUp: report.backedUp }
             const wanted = { path, name: stem, backup: stem, userName: undefined, mode: 'replace' } as const
             await database.record(operation, async (note) => {
-              const { before } = await applyImport(tools, { ...wanted, keepExisting: false, strict: false })
+              // A row that cannot go in is one that the undo would take away.
+              const { before } = await applyImport(tools, { ...wanted, keepExisting: false, strict: true }).catch(
+                needsTheCopy(stem),
+              )
               if (before) note({ precededBy: before })
             })
             return { restored: stem }
@@ -213,6 +217,18 @@ export function openFlow(tools: FlowTools): Flow {
           await checked.discard()
         }
       })
+    })
+  }
+}
+
+/** Rows that the schema of today has no place for are in the copy all the same. */
+function needsTheCopy(stem: string): (error: unknown) => never {
+  return (error) => {
+    const { code, message } = asBootkeeperError(error)
+    if (code !== 'IMPORT_INCOMPLETE') throw error
+    throw new BootkeeperError(code, `Not all of it can be put back while the app runs: ${message}`, {
+      cause: error,
+      next: `Stop the app, and run ${command('restore', stem, '--apply')}: that puts the copy back as it is.`,
     })
   }
 }

@@ -164,12 +164,16 @@ lockedTest(
     await page.keyboard.type(secret)
     await page.keyboard.press('Enter')
     await heading(page, 'This is in the file')
+    // Not what is preselected, for the way back.
+    await page.getByRole('radio', { name: 'Merge' }).check()
     await page.getByRole('button', { name: 'See what would change' }).click()
     await heading(page, 'This is what would change')
     expect(contents(app)).toEqual(before)
     await page.getByText('--passphrase-file FILE').waitFor({ state: 'attached' })
     await page.getByRole('link', { name: 'Back', exact: true }).click()
     await heading(page, 'This is in the file')
+    expect(await page.getByRole('radio', { name: 'Merge' }).isChecked()).toBe(true)
+    await page.getByRole('radio', { name: 'Replace' }).check()
     await page.getByRole('button', { name: 'See what would change' }).click()
     await heading(page, 'This is what would change')
 

@@ -278,7 +278,26 @@ test('beside a running app the restore and its undo go into the same file, in on
   const undone = await console.operate<'undo'>({ kind: 'undo', restore: done.id })
   expect(undone.error).toBeUndefined()
   expect(contents(app)).toEqual(before)
+
+  // A row that cannot go in as a row: the undo would take it away, so it is left to the copy, with the app stopped.
+  const database = app.open()
+  database.exec(
+    `PRAGMA foreign_keys = OFF; INSERT INTO "UserMedia" (id, "userId", "mediaId", status) VALUES (50, 99, 3, 'WATCHED')`,
+  )
+  database.close()
+  const withOrphan = contents(app)
+  const next = await restored(console, await planned(console, await console.upload(golden('multi-user-2.4.1'))))
+  expect(next.error).toBeUndefined()
+  const between = contents(app)
+  const refused = await console.operate<'undo'>({ kind: 'undo', restore: next.id })
+  expect(refused.error).toMatchObject({
+    code: 'IMPORT_INCOMPLETE',
+    next: `Stop the app, and run npx bootkeeper restore ${next.before} --apply: that puts the copy back as it is.`,
+  })
+  expect(contents(app)).toEqual(between)
   await console.stop()
+  expect((await ops(app, 'restore', next.before!, '--apply')).exitCode).toBe(0)
+  expect(contents(app)).toEqual(withOrphan)
 })
 
 test('an upload that is cut off leaves nothing; one that is too large is refused before it is sent', async () => {

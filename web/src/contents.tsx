@@ -14,6 +14,8 @@ type File = NonNullable<OperationOf<'inspect'>['result']>['file']
 /** By file, for who comes back to it from the plan. */
 const chosen = new Map<string, Choice>()
 const shown = new Map<string, string>()
+/** By look into a file: another look begins with what is usual, which takes nothing away. */
+const settled = new Map<string, { mode: 'replace' | 'merge'; keepExisting: boolean; userName: string }>()
 
 /** Where the contents of a file were shown last, for the way back from its plan. */
 export function contentsOf(source: Source): string {
@@ -25,13 +27,15 @@ export function contentsOf(source: Source): string {
 export function ContentsView({ operation, isFirst }: { operation: OperationOf<'inspect'>; isFirst: boolean }) {
   const { file } = operation.result!
   const needsUser = file.users?.some(({ name }) => name === null) ?? false
-  const [mode, setMode] = useState<'replace' | 'merge'>(needsUser || !isFirst ? 'merge' : 'replace')
+  const before = settled.get(operation.id)
+  const usual = needsUser || !isFirst ? 'merge' : 'replace'
+  const [mode, setMode] = useState<'replace' | 'merge'>(before?.mode ?? usual)
   const place = JSON.stringify(operation.request.source)
   shown.set(place, operation.id)
   const [choice, setChoice] = useState(chosen.get(place) ?? everything)
   const [unchosen, setUnchosen] = useState<string>()
-  const [keepExisting, setKeepExisting] = useState(false)
-  const [userName, setUserName] = useState('')
+  const [keepExisting, setKeepExisting] = useState(before?.keepExisting ?? false)
+  const [userName, setUserName] = useState(before?.userName ?? '')
   const [problem, setProblem] = useState<string>()
   const { failure, isBusy, attempt } = useAttempt()
 
@@ -46,6 +50,7 @@ export function ContentsView({ operation, isFirst }: { operation: OperationOf<'i
     if (only?.length === 0) document.querySelector<HTMLElement>('input[name="user"]')?.focus()
     if ((needsUser && !name) || only?.length === 0) return
     const { source } = operation.request
+    settled.set(operation.id, { mode, keepExisting, userName })
     const how = only ? { mode: 'merge' as const, only } : { mode }
     await attempt(() => begin({ kind: 'plan', source, ...how, keepExisting, ...(needsUser ? { userName: name } : {}) }))
   }

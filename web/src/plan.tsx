@@ -28,7 +28,7 @@ export function PlanView({ operation }: { operation: OperationOf<'plan'> }) {
   const isNothing = changes === 0 && into === 'present'
   const lead = isNothing
     ? 'Nothing. The data is already what the file says.'
-    : summary(sum('created'), sum('updated'), sum('removed'))
+    : summary(sum('created'), sum('updated'), sum('removed'), sum('skipped'))
   return (
     <Page title="This is what would change" lead={lead}>
       <Journey at={2} />
@@ -71,11 +71,12 @@ export function PlanView({ operation }: { operation: OperationOf<'plan'> }) {
 }
 
 /** What happens, without the parts that do not. */
-function summary(created: number, updated: number, removed: number): string {
+function summary(created: number, updated: number, removed: number, skipped: number): string {
   const parts = [
     created > 0 ? `${counted(created, 'row')} would come back` : '',
     updated > 0 ? `${counted(updated, 'row')} would change` : '',
     removed > 0 ? `${counted(removed, 'row')} would go away` : '',
+    skipped > 0 ? `${counted(skipped, 'row')} of the file cannot go in` : '',
   ].filter(Boolean)
   return parts.length > 0 ? `${parts.join(', ')}.` : 'A new database would be made, without rows.'
 }

@@ -38,6 +38,16 @@ export function Restored({ operation }: { operation: OperationOf<'restore'> }) {
           </p>
         )}
       </section>
+      {report.skipped.length > 0 && (
+        <section class="note" aria-labelledby="left-out">
+          <h2 id="left-out">Not all of the file could go in</h2>
+          <ul>
+            {report.skipped.map(({ model, reason, rows }) => (
+              <li key={`${model} ${reason}`}>{`${formatCount(rows)} of ${model} were left out: ${reason}`}</li>
+            ))}
+          </ul>
+        </section>
+      )}
       {isFailed && <StartAgain />}
       <div class="actions">
         <a class={isFailed ? 'button' : 'button main'} href="#/">

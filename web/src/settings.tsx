@@ -122,15 +122,17 @@ function SettingsForm({
   const [failure, setFailure] = useState<Failure>()
   const [said, setSaid] = useState<{ text: string; isGood: boolean }>()
   const [isBusy, setBusy] = useState(false)
+  // By the failure, which comes with them: what is mended afterwards moves nobody.
   useEffect(() => {
-    if (Object.keys(problems).length > 0) form.current?.querySelector<HTMLElement>('[aria-invalid]')?.focus()
-  }, [problems])
+    if (failure?.problems) form.current?.querySelector<HTMLElement>('[aria-invalid]')?.focus()
+  }, [failure])
 
   const untouched = groups.every((group) => touchedOf(group, draft).length === 0)
   useUnsaved(untouched ? undefined : 'What you have typed is not saved.')
 
   function change(key: string, typed: Typed | undefined) {
     setSaid(undefined)
+    setProblems(({ [key]: _, ...others }) => others)
     setDraft(({ [key]: _, ...others }) => (typed === undefined ? others : { ...others, [key]: typed }))
   }
 
