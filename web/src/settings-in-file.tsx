@@ -78,7 +78,13 @@ function Secret({ model, field, source }: { model: string; field: SettingsField;
         {failure}
       </span>
       {isLocked && (
-        <button type="button" class="quiet small" onClick={() => begin({ kind: 'inspect', source })}>
+        <button
+          type="button"
+          class="quiet small"
+          onClick={() =>
+            begin({ kind: 'inspect', source }).catch((error: unknown) => setFailure(failureOf(error).message))
+          }
+        >
           Open the file again
         </button>
       )}
